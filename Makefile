@@ -1,0 +1,47 @@
+# Everything a newcomer needs: make demo, make lab, make test, make check, make bench.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV_VERSION := 0.13.9
+
+.PHONY: demo lab test check format bench browser lock clean
+
+$(VENV)/.installed: requirements/dev.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip sync --quiet requirements/dev.lock
+	$(BIN)/uv pip install --quiet --no-deps --editable .
+	touch $@
+
+demo: $(VENV)/.installed          ## run the quickstart without a screen; pages go to build/demo/
+	$(BIN)/python notebooks/run.py notebooks/01_quickstart.ipynb --output build/demo
+
+lab: $(VENV)/.installed           ## open JupyterLab on the quickstart
+	$(BIN)/jupyter lab notebooks/01_quickstart.ipynb
+
+test: $(VENV)/.installed browser  ## every test, the browser's included
+	$(BIN)/pytest
+
+check: $(VENV)/.installed         ## lint, types, architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed         ## figures against peers, in one run
+	$(BIN)/python -m tests.benchmarks
+
+browser: $(VENV)/.installed       ## find a browser for the tests, or install one
+	$(BIN)/python tests/browser/install.py
+
+lock: $(VENV)/.installed          ## resolve the dependencies again
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-package llama-cpp-python --no-emit-package llm \
+	  --group dev --extra local pyproject.toml requirements/model.in -o requirements/dev.lock
+
+clean:
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Where a call can run: one file each, behind one Protocol."""

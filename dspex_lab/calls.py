@@ -1,0 +1,147 @@
+"""What travels: a :class:`Call` goes out, :class:`Chunk` s and one :class:`Result` (or one error) come back.
+
+All of these are frozen values of plain data; ``Code`` is the one exception, and it goes from the user to the
+workers only. How they look as bytes is the business of ``dspex_lab.wire``; this module knows nothing of it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Call", "Chunk", "Code", "LmReply", "LmRequest", "LmSpec", "Result", "TraceContext", "Usage", "new_id"]
+
+
+def new_id() -> str:
+    """16 random bytes as 32 hexadecimal digits: the form of an OpenTelemetry trace id."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """Where a call hangs in its trace (W3C trace context): 32 and 16 hexadecimal digits."""
+
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A user's function, class or object, sent by value (cloudpickle) from the user to a worker, never back."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a language model's own response said it used; ``cost`` in US dollars, None where no price is known."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float | None = None
+    lm_calls: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        costs = [cost for cost in (self.cost, other.cost) if cost is not None]
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            sum(costs) if costs else None,
+            self.lm_calls + other.lm_calls,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LmSpec:
+    """Which language model, and how to reach it. ``model`` is ``provider/name``, or ``local/NAME``.
+
+    ``api_key`` is kept out of the repr, and nothing that holds a spec may put it into a span or a log.
+    """
+
+    model: str
+    api_base: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    temperature: float | None = None
+    max_tokens: int | None = None
+    timeout_s: float = 120.0
+
+    @property
+    def is_local(self) -> bool:
+        return self.model.startswith("local/")
+
+
+@dataclass(frozen=True, slots=True)
+class LmRequest:
+    """One question to a language model: chat ``messages`` in OpenAI's form (``{"role", "content"}``).
+
+    ``response_schema`` is a JSON schema that the engine must enforce, by constrained decoding where it can.
+    ``options`` holds further sampling parameters by their OpenAI names (``top_p``, ``stop``, ``seed``, ...).
+    """
+
+    lm: LmSpec
+    messages: tuple[Mapping[str, Any], ...]
+    response_schema: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LmReply:
+    """What a language model answered; durations in seconds, measured by the engine itself."""
+
+    text: str
+    model: str
+    finish_reason: str
+    usage: Usage = Usage()
+    first_token_s: float | None = None
+    tokens_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One operation to run somewhere. ``op`` names it (``dspy.predict``, ``lm.complete``, ``python.call``).
+
+    ``timeout_s`` counts from the moment the call is made, the queue included; None means the pool's own limit.
+    ``idempotent`` calls run again elsewhere when their worker dies. ``credit`` bounds the chunks that may be
+    under way to the reader at any time; without ``stream`` none are sent.
+    """
+
+    op: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=new_id)
+    pool: str = "general"
+    timeout_s: float | None = None
+    trace: TraceContext | None = None
+    session: str | None = None
+    stream: bool = False
+    credit: int = 64
+    idempotent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a streamed answer: ``text`` to append to ``field`` ("" when the op has but one stream).
+
+    ``seq`` counts from 0 within the call; ``sent_at`` is the producer's time (epoch seconds), so that a panel's
+    delay can be measured.
+    """
+
+    call_id: str
+    seq: int
+    text: str
+    field: str = ""
+    sent_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a call ended well: its ``value`` (plain data), what it used, where it ran and how long it took (seconds)."""
+
+    call_id: str
+    value: Any
+    usage: Usage = Usage()
+    worker: str = ""
+    queue_s: float = 0.0
+    run_s: float = 0.0
+    cached: bool = False

@@ -1,0 +1,292 @@
+"""The error tree: one root, one class for each thing that a caller can do about it.
+
+Every error carries a ``hint`` (what to try next) and ``retryable`` (whether the same call may succeed later),
+and survives the wire: :meth:`LabError.to_dict` and :func:`error_from_dict` are inverse.
+This module imports nothing of the house.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+__all__ = [
+    "Cancelled",
+    "CircuitOpen",
+    "ConfigurationError",
+    "DeadlineExceeded",
+    "HostUnavailable",
+    "LabError",
+    "ModelError",
+    "PipelineError",
+    "PoolSaturated",
+    "ProtocolError",
+    "PythonError",
+    "SessionLost",
+    "SignatureError",
+    "TemplateError",
+    "ValidationError",
+    "WorkerLost",
+    "WorkerMemoryExceeded",
+    "error_from_dict",
+]
+
+
+class LabError(Exception):
+    """The root. ``message`` is one sentence; ``hint`` says what to try; ``retryable`` whether to try again."""
+
+    retryable: bool = False
+    #: Attributes beside ``message`` and ``hint`` that travel over the wire; all are plain data.
+    _fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, message: str, *, hint: str | None = None, retryable: bool | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if retryable is not None:
+            self.retryable = retryable
+
+    def __str__(self) -> str:
+        return f"{self.message}\nHint: {self.hint}" if self.hint else self.message
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as plain data, for the wire, the journal and the panels."""
+        return {
+            "type": type(self).__name__,
+            "message": self.message,
+            "hint": self.hint,
+            "retryable": self.retryable,
+            **{name: _plain(getattr(self, name)) for name in self._fields},
+        }
+
+
+class SignatureError(LabError):
+    """A signature that cannot be read. ``line`` and ``column`` count from 1 in the user's own text."""
+
+    _fields = ("signature", "field", "line", "column")
+
+    def __init__(
+        self,
+        message: str,
+        signature: str = "",
+        field: str | None = None,
+        *,
+        line: int | None = None,
+        column: int | None = None,
+        hint: str | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
+        self.signature = signature
+        self.field = field
+        self.line = line
+        self.column = column
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        excerpt = self.excerpt()
+        if excerpt:
+            parts.append(excerpt)
+        if self.hint:
+            parts.append(f"Hint: {self.hint}")
+        return "\n".join(parts)
+
+    def excerpt(self, *, width: int = 100) -> str:
+        """The user's line with a caret under the column, or "" when the place is not known."""
+        lines = self.signature.splitlines()
+        if self.line is None or not 0 < self.line <= len(lines):
+            return ""
+        text = lines[self.line - 1]
+        if self.column is None:
+            return f"  line {self.line}: {text[:width]}"
+        start = max(0, self.column - 1 - width // 2)
+        prefix = f"  line {self.line}: " + ("…" if start else "")
+        shown = text[start : start + width]
+        return f"{prefix}{shown}\n{' ' * (len(prefix) + self.column - 1 - start)}^"
+
+
+class ValidationError(LabError):
+    """Data that breaks its signature. ``errors`` holds one ``{"field", "message", "input"}`` for each fault."""
+
+    _fields = ("errors",)
+
+    def __init__(
+        self,
+        message: str,
+        errors: tuple[Mapping[str, Any], ...] = (),
+        *,
+        hint: str | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
+        self.errors = tuple(dict(error) for error in errors)
+
+
+class TemplateError(LabError):
+    """A template that does not compile or render; ``line`` counts from 1."""
+
+    _fields = ("line",)
+
+    def __init__(
+        self, message: str, *, line: int | None = None, hint: str | None = None, retryable: bool | None = None
+    ) -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
+        self.line = line
+
+
+class ConfigurationError(LabError):
+    """A setting that cannot be used: which key, what was expected, what was there."""
+
+    _fields = ("config_key", "expected", "actual")
+
+    def __init__(
+        self,
+        message: str,
+        config_key: str = "",
+        expected: str = "",
+        actual: str = "",
+        *,
+        hint: str | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
+        self.config_key = config_key
+        self.expected = expected
+        self.actual = actual
+
+
+class PythonError(LabError):
+    """What failed inside a worker: the foreign exception's type name and the worker's own traceback."""
+
+    _fields = ("traceback", "error_type")
+
+    def __init__(
+        self,
+        message: str,
+        traceback: str = "",
+        error_type: str = "",
+        *,
+        hint: str | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
+        self.traceback = traceback
+        self.error_type = error_type
+
+
+class ModelError(LabError):
+    """A language model that is not there, refuses, or answers with nothing that can be used."""
+
+    _fields = ("model", "status")
+
+    def __init__(
+        self,
+        message: str,
+        model: str = "",
+        status: int | None = None,
+        *,
+        hint: str | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
+        self.model = model
+        self.status = status
+
+
+class PipelineError(LabError):
+    """A run that ended without its result: the step that failed and every error on the way."""
+
+    _fields = ("step", "accumulated_errors")
+
+    def __init__(
+        self,
+        message: str,
+        step: str | None = None,
+        accumulated_errors: tuple[Any, ...] = (),
+        *,
+        hint: str | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
+        self.step = step
+        self.accumulated_errors = tuple(accumulated_errors)
+
+
+class PoolSaturated(LabError):
+    """The pool's queue is full; nothing was queued."""
+
+    retryable = True
+
+
+class DeadlineExceeded(LabError):
+    """The call's time was used up, in the queue or while it ran."""
+
+    retryable = True
+
+
+class Cancelled(LabError):
+    """The call was cancelled by its caller."""
+
+
+class WorkerLost(LabError):
+    """The worker died while it had the call; whether the call took effect is not known."""
+
+    retryable = True
+
+
+class WorkerMemoryExceeded(LabError):
+    """The worker was killed because it used more memory than its pool allows."""
+
+
+class SessionLost(LabError):
+    """The session's worker is gone, and its state with it."""
+
+
+class CircuitOpen(LabError):
+    """The target failed too often lately; calls to it are refused until a probe succeeds."""
+
+    retryable = True
+
+
+class HostUnavailable(LabError):
+    """No pool host could be reached or started."""
+
+    retryable = True
+
+
+class ProtocolError(LabError):
+    """The other side broke the protocol: an unknown version, an unknown field, or bytes that are no message."""
+
+
+_ALL: tuple[type[LabError], ...] = (LabError, *LabError.__subclasses__())
+_BY_NAME: dict[str, type[LabError]] = {cls.__name__: cls for cls in _ALL}
+
+
+def error_from_dict(data: Mapping[str, Any]) -> LabError:
+    """The error that :meth:`LabError.to_dict` wrote; a type that is not known here becomes a :class:`PythonError`."""
+    cls = _BY_NAME.get(str(data.get("type")), PythonError)
+    fields = {name: _thaw(data[name]) for name in cls._fields if data.get(name) is not None}
+    return cls(
+        str(data.get("message", "unknown error")),
+        hint=data.get("hint"),
+        retryable=data.get("retryable"),
+        **fields,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with errors inside it as dicts and tuples as lists."""
+    if isinstance(value, LabError):
+        return value.to_dict()
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _thaw(value: Any) -> Any:
+    """The inverse of :func:`_plain`."""
+    if isinstance(value, list):
+        return tuple(_thaw(item) for item in value)
+    if isinstance(value, dict) and {"type", "message", "retryable"} <= value.keys():
+        return error_from_dict(value)
+    return value

@@ -1,0 +1,1 @@
+"""Evaluation metrics on a pair of answers and on columns of them."""

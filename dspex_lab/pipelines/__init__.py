@@ -1,0 +1,1 @@
+"""Steps, plans and runs."""

@@ -1,0 +1,1 @@
+"""Which implementation a call takes, and what is done when it fails."""

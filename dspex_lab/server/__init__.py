@@ -1,0 +1,1 @@
+"""The Jupyter Server extension, for panels that need no kernel."""

@@ -1,0 +1,157 @@
+"""One frozen Settings: from code, from ``DSPEX_LAB_*`` in the environment, then the defaults.
+
+Pools are settings too (:class:`PoolSpec`), so that a notebook, the host and a test speak of the same thing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import pydantic
+from jupyter_core.paths import jupyter_runtime_dir
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dspex_lab.errors import ConfigurationError
+
+__all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "default_pools"]
+
+DEFAULT_LM = "local/smollm2-135m"
+
+
+def _default_runtime_dir() -> Path:
+    return Path(jupyter_runtime_dir()) / "dspex-lab"
+
+
+class PoolSpec(BaseModel):
+    """What a pool of workers is: how many, how large, where and for how long. Sizes in MB, times in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")
+    size: int = Field(default=8, ge=1, le=256)
+    #: Workers kept ready even when nothing is asked of them.
+    min_ready: int = Field(default=0, ge=0)
+    #: Calls that one worker may have at the same time; above 1 only asynchronous operations overlap.
+    concurrency: int = Field(default=1, ge=1, le=1024)
+    max_memory_mb: int = Field(default=512, ge=64)
+    gpu: Literal["off", "auto", "required"] = "off"
+    #: Another interpreter for the workers; None: forked from the zygote.
+    python: str | None = None
+    #: Variables to add to the workers' clean environment.
+    env: dict[str, str] = Field(default_factory=dict)
+    cwd: str | None = None
+    op_timeout_s: float = Field(default=600.0, gt=0)
+    queue_limit: int = Field(default=1000, ge=1)
+    #: How long a cancelled call may take to stop before its worker is killed.
+    cancel_grace_s: float = Field(default=0.6, gt=0)
+    #: Workers idle for longer are retired, down to ``min_ready``.
+    idle_retire_s: float = Field(default=300.0, gt=0)
+
+    @pydantic.model_validator(mode="after")
+    def _ready_within_size(self) -> Self:
+        if self.min_ready > self.size:
+            raise ValueError(f"min_ready ({self.min_ready}) is more than size ({self.size})")
+        return self
+
+    @classmethod
+    def create(cls, **values: Any) -> PoolSpec:
+        """A spec, or a :class:`ConfigurationError` that names the key."""
+        try:
+            return cls(**values)
+        except pydantic.ValidationError as error:
+            raise _configuration_error(error, prefix=f"pools.{values.get('name', '?')}") from error
+
+
+def default_pools() -> tuple[PoolSpec, ...]:
+    """The pools that every host has."""
+    return (
+        PoolSpec(name="general", size=8, min_ready=1, max_memory_mb=512),
+        PoolSpec(name="neural", size=1, concurrency=8, max_memory_mb=8192, gpu="auto", idle_retire_s=1800.0),
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Frozen: change it with ``model_copy(update=...)``, in ``lab`` only."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DSPEX_LAB_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
+    )
+
+    #: The default language model: ``provider/name`` as DSPy and LiteLLM write it, or ``local/NAME``.
+    lm: str = DEFAULT_LM
+    lm_api_base: str | None = None
+    lm_api_key: SecretStr | None = None
+    lm_temperature: float | None = Field(default=None, ge=0, le=2)
+    lm_max_tokens: int | None = Field(default=None, ge=1)
+    lm_timeout_s: float = Field(default=120.0, gt=0)
+    #: Where local models lie, beside the bundled one: ``local/NAME`` is ``NAME.gguf`` in this folder.
+    model_dir: Path | None = None
+
+    #: Private folder of the host: connection file, sockets, logs, telemetry. Made with mode 0700.
+    runtime_dir: Path = Field(default_factory=_default_runtime_dir)
+    pools: tuple[PoolSpec, ...] = Field(default_factory=default_pools)
+    #: The host leaves when it had no client and no job for so long.
+    idle_exit_s: float = Field(default=300.0, gt=0)
+    #: How long to wait for a host to come up, and for a worker to be ready.
+    host_start_timeout_s: float = Field(default=30.0, gt=0)
+    worker_start_timeout_s: float = Field(default=60.0, gt=0)
+    heartbeat_s: float = Field(default=1.0, gt=0)
+    #: A worker that was not heard of for so long is taken for dead.
+    worker_silence_s: float = Field(default=30.0, gt=0)
+
+    #: Telemetry kept by the host, newest first.
+    trace_max_age_days: float = Field(default=14.0, gt=0)
+    trace_max_size_mb: int = Field(default=256, ge=1)
+    record_prompts: bool = True
+
+    @classmethod
+    def create(cls, **values: Any) -> Settings:
+        """Settings from ``values`` over the environment, or a :class:`ConfigurationError` that names the key."""
+        try:
+            return cls(**values)
+        except pydantic.ValidationError as error:
+            raise _configuration_error(error) from error
+
+    def private_runtime_dir(self) -> Path:
+        """The runtime folder, made if need be, 0700 and the user's own."""
+        path = self.runtime_dir
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.stat().st_uid != os.getuid():
+            raise ConfigurationError(
+                f"The runtime folder {path} belongs to another user.",
+                "runtime_dir",
+                "a folder of your own",
+                str(path),
+                hint="Set DSPEX_LAB_RUNTIME_DIR to a folder of yours.",
+            )
+        path.chmod(0o700)
+        return path
+
+    def pool(self, name: str) -> PoolSpec:
+        """The pool called ``name``."""
+        for spec in self.pools:
+            if spec.name == name:
+                return spec
+        names = ", ".join(spec.name for spec in self.pools)
+        raise ConfigurationError(
+            f"There is no pool {name!r}.", "pool", f"one of {names}", name, hint=f"The pools are: {names}."
+        )
+
+
+def _configuration_error(error: pydantic.ValidationError, prefix: str = "") -> ConfigurationError:
+    first = error.errors()[0]
+    key = ".".join(part for part in (prefix, *map(str, first["loc"])) if part)
+    return ConfigurationError(
+        f"The setting {key} cannot be used: {first['msg']}.",
+        key,
+        expected=first["msg"],
+        actual=repr(first.get("input")),
+        hint=f"{len(error.errors()) - 1} further settings are wrong too." if len(error.errors()) > 1 else None,
+    )

@@ -1,0 +1,1 @@
+"""Fakes that are shipped; each passes the contract tests of the real thing."""

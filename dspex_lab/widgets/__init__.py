@@ -1,0 +1,1 @@
+"""Notebook panels: thin Python bridges to plain ES modules."""

@@ -1,0 +1,193 @@
+"""Every message of the house, typed once: what a peer (a notebook or a worker) and the host say to one another.
+
+A message is one multipart ZMQ message: a msgpack header (one of the structs below, tagged) and then the frames of
+its payload, which the host passes on unread. Unknown tags and unknown fields are a :class:`ProtocolError`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Cancel",
+    "ChunkOut",
+    "Credit",
+    "Done",
+    "Failed",
+    "FromHost",
+    "FromPeer",
+    "Goodbye",
+    "Heartbeat",
+    "Hello",
+    "Message",
+    "Notice",
+    "Refused",
+    "Reply",
+    "Request",
+    "Run",
+    "Started",
+    "Submit",
+    "Welcome",
+]
+
+#: Raised with every change to the shape of a message. Golden bytes: ``tests/unit/wire/``.
+PROTOCOL_VERSION = 1
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True):
+    """The base of all messages."""
+
+
+# --- from a peer to the host ------------------------------------------------------------------------------------
+
+
+class Hello(Message, frozen=True, tag="hello"):
+    """The first message of every peer. ``key`` is the host's secret, from its connection file."""
+
+    version: int
+    key: str
+    role: str  # "client" or "worker"
+    name: str  # a client's label for people, or the worker's id as the host gave it
+    pid: int
+
+
+class Submit(Message, frozen=True, tag="submit"):
+    """A call to run; the payload holds its arguments. ``timeout_s`` is what is left of the caller's time."""
+
+    id: str
+    op: str
+    pool: str
+    timeout_s: float | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    session: str | None = None
+    stream: bool = False
+    credit: int = 64
+    idempotent: bool = False
+
+
+class Cancel(Message, frozen=True, tag="cancel"):
+    """Stop the call ``id``: from its caller to the host, and from the host to the worker that has it."""
+
+    id: str
+
+
+class Credit(Message, frozen=True, tag="credit"):
+    """The reader of call ``id`` has taken ``count`` chunks; as many more may be sent."""
+
+    id: str
+    count: int
+
+
+class Request(Message, frozen=True, tag="request"):
+    """A question or an order to the host itself, answered by one :class:`Reply`."""
+
+    id: str
+    method: str
+    params: dict[str, Any] = {}
+
+
+class Goodbye(Message, frozen=True, tag="goodbye"):
+    """The peer leaves: a client's calls are dropped, a worker takes no more."""
+
+
+# --- from a worker to the host ----------------------------------------------------------------------------------
+
+
+class Started(Message, frozen=True, tag="started"):
+    """The worker runs the call ``id``. ``interruptible``: "task" when cancelling needs but a message, "signal"
+    when it needs an interrupt through the kernel."""
+
+    id: str
+    interruptible: str
+
+
+class Heartbeat(Message, frozen=True, tag="heartbeat"):
+    """The worker lives: resident memory, CPU seconds used so far, calls in hand."""
+
+    rss_bytes: int
+    cpu_s: float
+    in_flight: int
+
+
+class ChunkOut(Message, frozen=True, tag="chunk"):
+    """A piece of a streamed answer (see :class:`dspex_lab.calls.Chunk`)."""
+
+    id: str
+    seq: int
+    text: str
+    field: str = ""
+    sent_at: float = 0.0
+
+
+class Done(Message, frozen=True, tag="done"):
+    """The call ended well; the payload holds its value. Times in seconds; ``queue_s`` and ``worker`` are the host's
+    to fill in."""
+
+    id: str
+    run_s: float = 0.0
+    queue_s: float = 0.0
+    worker: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float | None = None
+    lm_calls: int = 0
+
+
+class Failed(Message, frozen=True, tag="failed"):
+    """The call ended badly; ``error`` is :meth:`dspex_lab.errors.LabError.to_dict`."""
+
+    id: str
+    error: dict[str, Any]
+    worker: str = ""
+
+
+# --- from the host to a peer ------------------------------------------------------------------------------------
+
+
+class Welcome(Message, frozen=True, tag="welcome"):
+    """The host took the peer in."""
+
+    version: int
+    host_id: str
+    pid: int
+
+
+class Refused(Message, frozen=True, tag="refused"):
+    """The host does not take the peer in, or does not understand it."""
+
+    error: dict[str, Any]
+
+
+class Run(Message, frozen=True, tag="run"):
+    """To a worker: run this call; the payload holds its arguments."""
+
+    id: str
+    op: str
+    timeout_s: float | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    stream: bool = False
+    credit: int = 64
+
+
+class Reply(Message, frozen=True, tag="reply"):
+    """The answer to a :class:`Request`: ``value``, or ``error`` as a dict."""
+
+    id: str
+    value: Any = None
+    error: dict[str, Any] | None = None
+
+
+class Notice(Message, frozen=True, tag="notice"):
+    """Something happened in the host that its clients may show: a worker's state, a pool's trouble."""
+
+    name: str
+    attributes: dict[str, Any] = {}
+
+
+FromPeer = Hello | Submit | Cancel | Credit | Request | Goodbye | Started | Heartbeat | ChunkOut | Done | Failed
+FromHost = Welcome | Refused | Run | Cancel | Credit | ChunkOut | Done | Failed | Reply | Notice

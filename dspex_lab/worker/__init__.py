@@ -1,0 +1,1 @@
+"""What runs inside a worker kernel: the loop, dispatch, operations and language-model engines."""

@@ -1,0 +1,1 @@
+"""Language-model engines, one file for each way to reach a model."""

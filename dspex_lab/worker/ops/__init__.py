@@ -1,0 +1,1 @@
+"""The operations that a worker can run, one file for each subject."""

@@ -1,0 +1,47 @@
+"""The registry of operations: a name, a function, and where the function runs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["OpFunction", "Operation", "operation", "registered_operations"]
+
+#: ``function(context: OpContext, **args)``, plain or async; its value is what the wire can carry.
+OpFunction = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """``runs_on``: "main" for user code and DSPy (plain functions are interrupted by signal, coroutines by
+    cancelling their task); "services" for our own asynchronous work, which must never block."""
+
+    name: str
+    function: OpFunction
+    runs_on: Literal["main", "services"]
+
+    @property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
+
+
+_OPERATIONS: dict[str, Operation] = {}
+
+
+def operation(name: str, *, runs_on: Literal["main", "services"] = "main") -> Callable[[OpFunction], OpFunction]:
+    """Register the decorated function as the operation ``name``."""
+
+    def register(function: OpFunction) -> OpFunction:
+        if runs_on == "services" and not inspect.iscoroutinefunction(function):
+            raise TypeError(f"The operation {name} runs on the services loop and must be asynchronous.")
+        _OPERATIONS[name] = Operation(name, function, runs_on)
+        return function
+
+    return register
+
+
+def registered_operations() -> Mapping[str, Operation]:
+    """Every operation that was registered so far, by name."""
+    return _OPERATIONS
