@@ -1,1 +1,3 @@
+"""DSPex Lab: DSPy programs in Jupyter, on a background pool of kernels."""
+
 __version__ = "0.1.0"

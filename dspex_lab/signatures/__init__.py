@@ -1,1 +1,1 @@
-"""Signatures: grammar, field types, validation, prompts and the compile cache. Knows nothing of DSPy until asked to build one."""
+"""Signatures: grammar, types, validation, prompts and the compile cache. Builds DSPy signatures only when asked to."""
