@@ -1,0 +1,193 @@
+"""What holds for every test: nothing leaks, and nobody meets the user's own host.
+
+Each test fails that leaves behind a child process, a thread of ours, an open ZMQ context or socket, or a file in
+``/dev/shm``; fixtures of a wider scope are set up before the check's first look and so are not blamed. At the end
+of the session no process that carries the session's mark is alive, whoever started it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import zmq
+
+__all__ = ["lab_runtime_dir"]
+
+#: How long what is ending may take to be gone, in seconds; waited only when something is left.
+GRACE_S = 3.0
+SHARED_MEMORY = Path("/dev/shm")
+#: The names that Python's shared memory and ours take; a browser's files are its own business.
+SHARED_MEMORY_PREFIXES = ("psm_", "dspex")
+
+_contexts: weakref.WeakSet[zmq.Context[Any]] = weakref.WeakSet()
+_make_context = zmq.Context.__init__
+
+
+def _remember_context(self: zmq.Context[Any], *args: Any, **kwargs: Any) -> None:
+    _make_context(self, *args, **kwargs)
+    _contexts.add(self)
+
+
+zmq.Context.__init__ = _remember_context  # type: ignore[method-assign]
+
+
+# --- isolation ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lab_runtime_dir() -> Iterator[Path]:
+    """A private runtime folder for the session. Its path is short: an ``ipc`` address holds about 100 characters."""
+    folder = Path(tempfile.mkdtemp(prefix="dxl-", dir="/tmp"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("DSPEX_LAB_")]:
+            patch.delenv(name)
+        patch.setenv("DSPEX_LAB_RUNTIME_DIR", str(folder / "lab"))
+        patch.setenv("JUPYTER_RUNTIME_DIR", str(folder / "jupyter"))
+        patch.setenv("IPYTHONDIR", str(folder / "ipython"))
+        yield folder
+    survivors = _processes_marked_by(str(folder))
+    names = [_describe(process) for process in survivors]
+    _kill(survivors)
+    shutil.rmtree(folder, ignore_errors=True)
+    if names:
+        pytest.fail("The tests left processes running (killed now):\n  " + "\n  ".join(names))
+
+
+def _processes_marked_by(folder: str) -> list[psutil.Process]:
+    """The processes, not this one, whose environment or command line names ``folder``, and all that they started."""
+    found: dict[int, psutil.Process] = {}
+    spared = {os.getpid(), *_tracker_pids()}
+    for process in psutil.process_iter():
+        if process.pid in spared:
+            continue
+        try:
+            marks = (*process.cmdline(), *process.environ().values())
+            if any(folder in mark for mark in marks):
+                found[process.pid] = process
+                found.update((child.pid, child) for child in process.children(recursive=True))
+        except psutil.Error:
+            continue
+    return [process for process in found.values() if _is_alive(process)]
+
+
+# --- leaks of one test --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaks() -> Iterator[None]:
+    """Fail the test that leaves something behind."""
+    children, threads, files = _child_pids(), set(threading.enumerate()), _shared_memory_files()
+    zmq_before = _open_zmq()
+    yield
+    leaks = [
+        *_leaked_children(children),
+        *_leaked_threads(threads),
+        *_leaked_zmq(zmq_before),
+        *(f"shared memory {name}" for name in sorted(_shared_memory_files() - files)),
+    ]
+    if leaks:
+        pytest.fail("The test left behind:\n  " + "\n  ".join(leaks))
+
+
+def _child_pids() -> set[int]:
+    """The children of every thread of this process, as the kernel lists them (psutil would scan all processes)."""
+    pids: set[int] = set()
+    for listing in Path("/proc/self/task").glob("*/children"):
+        try:
+            pids.update(map(int, listing.read_text().split()))
+        except OSError:  # the thread ended meanwhile
+            continue
+    return pids - _tracker_pids()
+
+
+def _tracker_pids() -> set[int]:
+    """Python's own resource tracker: one process that stays until this one ends."""
+    pid = getattr(resource_tracker._resource_tracker, "_pid", None)
+    return set() if pid is None else {pid}
+
+
+def _leaked_children(before: set[int]) -> list[str]:
+    processes = []
+    for pid in _child_pids() - before:
+        try:
+            processes.append(psutil.Process(pid))
+        except psutil.NoSuchProcess:
+            continue
+    _, alive = psutil.wait_procs([process for process in processes if _is_alive(process)], timeout=GRACE_S)
+    names = [f"process {_describe(process)}" for process in alive if _is_alive(process)]
+    _kill(alive)
+    return names
+
+
+def _leaked_threads(before: set[threading.Thread]) -> list[str]:
+    """Threads that began in the test and go on: every one that is no daemon, and every one of ours."""
+    leaked = []
+    for thread in set(threading.enumerate()) - before:
+        is_ours = thread.name.startswith("dspex")
+        if thread.daemon and not is_ours:
+            continue
+        thread.join(GRACE_S)
+        if thread.is_alive():
+            leaked.append(f"thread {thread.name}")
+    return leaked
+
+
+def _open_zmq() -> set[Any]:
+    """The open ZMQ contexts and sockets of this process; the process-wide context may stay open, its sockets not."""
+    contexts = set(_contexts)
+    mine = {one for one in contexts if not (one.closed or one._shadow or one is zmq.Context._instance)}
+    sockets = {one for context in contexts for one in getattr(context, "_sockets", None) or ()}
+    return mine | {one for one in sockets if not (one.closed or one._shadow)}
+
+
+def _leaked_zmq(before: set[Any]) -> list[str]:
+    leaked = _open_zmq() - before
+    names = sorted(repr(one) for one in leaked)
+    for one in leaked:
+        if isinstance(one, zmq.Socket):
+            one.close(linger=0)
+        else:
+            one.destroy(linger=0)
+    return names
+
+
+def _shared_memory_files() -> set[str]:
+    if not SHARED_MEMORY.is_dir():
+        return set()
+    return {file.name for file in SHARED_MEMORY.iterdir() if file.name.startswith(SHARED_MEMORY_PREFIXES)}
+
+
+# --- processes ----------------------------------------------------------------------------------------------------
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _describe(process: psutil.Process) -> str:
+    try:
+        return f"{process.pid} {' '.join(process.cmdline())[:120]}"
+    except psutil.Error:
+        return str(process.pid)
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.Error:
+            continue
+    psutil.wait_procs(processes, timeout=GRACE_S)
