@@ -194,9 +194,13 @@ class ModelError(LabError):
 
 
 class PipelineError(LabError):
-    """A run that ended without its result: the step that failed and every error on the way."""
+    """A run that ended without its result, or a plan that cannot run: the step and every error on the way.
 
-    _fields = ("step", "accumulated_errors")
+    ``where`` is the user's own line as text for people (file or cell, line, source, caret), ``traceback`` the whole
+    of what Python said, kept folded.
+    """
+
+    _fields = ("step", "accumulated_errors", "where", "traceback")
 
     def __init__(
         self,
@@ -204,12 +208,20 @@ class PipelineError(LabError):
         step: str | None = None,
         accumulated_errors: tuple[Any, ...] = (),
         *,
+        where: str = "",
+        traceback: str = "",
         hint: str | None = None,
         retryable: bool | None = None,
     ) -> None:
         super().__init__(message, hint=hint, retryable=retryable)
         self.step = step
         self.accumulated_errors = tuple(accumulated_errors)
+        self.where = where
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        hint = f"Hint: {self.hint}" if self.hint else ""
+        return "\n".join(part for part in (self.message, self.where, hint) if part)
 
 
 class PoolSaturated(LabError):
