@@ -130,11 +130,14 @@ def _leaked_children(before: set[int]) -> list[str]:
 
 
 def _leaked_threads(before: set[threading.Thread]) -> list[str]:
-    """Threads that began in the test and go on: every one that is no daemon, and every one of ours."""
+    """Threads that began in the test and go on: every one that is no daemon, and every one of ours.
+
+    The executor threads of an event loop go with their loop, and a loop that was left open warns of itself.
+    """
     leaked = []
     for thread in set(threading.enumerate()) - before:
         is_ours = thread.name.startswith("dspex")
-        if thread.daemon and not is_ours:
+        if not is_ours and (thread.daemon or thread.name.startswith("asyncio_")):
             continue
         thread.join(GRACE_S)
         if thread.is_alive():
