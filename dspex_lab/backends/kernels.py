@@ -1,0 +1,211 @@
+"""The pool host as a place where calls run: found or started on demand, found again when it was lost.
+
+The only file of a notebook's side that knows ZMQ. Everything lives on the lab's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from dspex_lab.backends.base import BackendStatistics
+from dspex_lab.calls import Call
+from dspex_lab.errors import HostUnavailable, LabError, error_from_dict
+from dspex_lab.pool.rendezvous import ConnectionFile, find_host, start_host
+from dspex_lab.settings import Settings
+from dspex_lab.sockets import PolledSocket
+from dspex_lab.wire.caller import Caller, RemoteCall
+from dspex_lab.wire.framing import Frames, pack, unpack_from_host
+from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Hello, Message, Refused, Welcome
+
+__all__ = ["KernelBackend"]
+
+_REQUEST_TIMEOUT_S = 10.0
+_POLL_S = 0.02
+
+
+class KernelBackend:
+    """Calls on the worker kernels of the user's pool host.
+
+    The first call (or :meth:`open`) connects, and starts a host when there is none; a call that comes while the
+    connection is made waits for it, inside its own deadline.
+    """
+
+    name = "kernels"
+
+    def __init__(self, settings: Settings, *, label: str = "notebook") -> None:
+        self._settings = settings
+        self._label = label
+        self._socket: PolledSocket | None = None
+        self._caller = Caller(self._send)
+        self._welcome: asyncio.Future[Welcome] | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._host_pidfd: int | None = None
+        self._is_closed = False
+        self._counts = {"calls": 0, "succeeded": 0, "failed": 0}
+
+    # --- the connection ---------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect to the host, starting one if need be; ``HostUnavailable`` when that fails."""
+        await self._connected()
+
+    async def _connected(self) -> None:
+        if self._socket is not None:
+            return
+        if self._is_closed:
+            raise HostUnavailable("The lab is closed.", hint="Make a new Lab().", retryable=False)
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._connect())
+        # Several calls may wait for one connection: one that gives up must not end it for the others.
+        await asyncio.shield(self._connecting)
+
+    async def _connect(self) -> None:
+        limit_s = self._settings.host_start_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._hello(await self._find_or_start())
+        except TimeoutError as error:
+            raise HostUnavailable(
+                f"No pool host answered within {limit_s:g} s.",
+                hint=f"Its log is {self._settings.runtime_dir / 'host.log'}.",
+            ) from error
+        except OSError as error:
+            raise HostUnavailable(f"The pool host cannot be reached: {error}.") from error
+        specs = [spec.model_dump(mode="json") for spec in self._settings.pools]
+        await self._caller.request("pools.ensure", {"specs": specs}, timeout_s=_REQUEST_TIMEOUT_S)
+
+    async def _find_or_start(self) -> ConnectionFile:
+        folder = self._settings.private_runtime_dir()
+        found = find_host(folder)
+        if found is None:
+            start_host(self._settings)
+        while found is None:
+            await asyncio.sleep(_POLL_S)
+            found = find_host(folder)
+        return found
+
+    async def _hello(self, host: ConnectionFile) -> None:
+        self._welcome = asyncio.get_running_loop().create_future()
+        socket = PolledSocket(zmq.DEALER, self._receive)
+        try:
+            socket.connect(host.address)
+            self._socket = socket
+            self._send(Hello(PROTOCOL_VERSION, host.key, "client", self._label, os.getpid()), ())
+            welcome = await self._welcome
+            self._watch_host(welcome.pid)
+        except BaseException:
+            self._socket = None
+            socket.close()
+            raise
+
+    def _watch_host(self, pid: int) -> None:
+        """Be told at once when the host's process ends."""
+        try:
+            self._host_pidfd = os.pidfd_open(pid)
+        except OSError:
+            self._lose_host()
+            return
+        asyncio.get_running_loop().add_reader(self._host_pidfd, self._lose_host)
+
+    def _lose_host(self) -> None:
+        """The host is gone: what was under way ends now, and the next call finds or starts another."""
+        self._disconnect()
+        self._caller.fail_all(
+            HostUnavailable(
+                "The pool host ended while the call was under way.",
+                hint="Call again: another host is started. %lab logs shows the old one's last words.",
+            )
+        )
+
+    def _disconnect(self) -> None:
+        if self._host_pidfd is not None:
+            asyncio.get_running_loop().remove_reader(self._host_pidfd)
+            os.close(self._host_pidfd)
+            self._host_pidfd = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    # --- messages ---------------------------------------------------------------------------------------------
+
+    def _send(self, message: Message, payload: Frames) -> None:
+        if self._socket is not None:
+            self._socket.send(pack(message, payload))
+
+    def _receive(self, frames: list[bytes]) -> None:
+        message, payload = unpack_from_host(frames)
+        match message:
+            case Welcome():
+                if self._welcome is not None and not self._welcome.done():
+                    self._welcome.set_result(message)
+            case Refused():
+                self._refused(error_from_dict(message.error))
+            case _:
+                self._caller.receive(message, payload)
+
+    def _refused(self, error: LabError) -> None:
+        if self._welcome is not None and not self._welcome.done():
+            self._welcome.set_exception(error)
+        else:
+            self._caller.fail_all(error)
+
+    # --- calls ------------------------------------------------------------------------------------------------
+
+    def submit(self, call: Call) -> RemoteCall:
+        self._counts["calls"] += 1
+        if self._socket is not None and (self._connecting is None or self._connecting.done()):
+            pending = self._caller.submit(call)
+        else:
+            pending = RemoteCall(call, self._caller)
+            task = asyncio.create_task(self._submit_later(pending))
+            pending.on_end(lambda: task.cancel())
+        pending.on_end(lambda: self._count(pending))
+        return pending
+
+    async def _submit_later(self, pending: RemoteCall) -> None:
+        try:
+            await self._connected()
+        except LabError as error:
+            pending.finish(error)
+            return
+        self._caller.submit_pending(pending)
+
+    def _count(self, pending: RemoteCall) -> None:
+        self._counts["succeeded" if pending.has_succeeded else "failed"] += 1
+
+    async def request(self, method: str, **params: Any) -> Any:
+        await self._connected()
+        return await self._caller.request(method, params, timeout_s=_REQUEST_TIMEOUT_S)
+
+    def is_connected(self) -> bool:
+        """Whether a host is at the other end now."""
+        return self._socket is not None
+
+    def host_folder(self) -> Path:
+        """Where the host's connection file and logs are."""
+        return self._settings.runtime_dir
+
+    def statistics(self) -> BackendStatistics:
+        return BackendStatistics(
+            self.name, is_open=self._socket is not None, in_flight=self._caller.in_flight, **self._counts
+        )
+
+    async def aclose(self) -> None:
+        self._is_closed = True
+        if self._connecting is not None and not self._connecting.done():
+            self._connecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError, LabError):
+                await self._connecting
+        self._caller.close()
+        self._send(Goodbye(), ())
+        self._disconnect()
+
+    def __repr__(self) -> str:
+        state = "connected" if self._socket is not None else "not connected"
+        return f"<KernelBackend [{state}, calls under way: {self._caller.in_flight}]>"

@@ -1,0 +1,290 @@
+"""The heart of the host: takes calls in, hands them to workers, and ends each one exactly once.
+
+Synchronous and without I/O: messages leave through an :class:`Outbox`, workers are moved by ``workforce``, time comes
+from a clock. What time alone decides (deadlines, silence, memory) is in ``health``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from dspex_lab.clock import Clock
+from dspex_lab.errors import Cancelled, ConfigurationError, LabError, PoolSaturated, ProtocolError, WorkerLost
+from dspex_lab.pool.assignment import assign
+from dspex_lab.pool.records import CallPhase, CallRecord, PeerRecord, PoolRecord, WorkerPhase, WorkerRecord
+from dspex_lab.pool.workforce import Workforce
+from dspex_lab.wire.framing import Frames
+from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Failed, Hello, Message, Run, Started, Submit
+
+__all__ = ["Broker", "Outbox"]
+
+
+class Outbox(Protocol):
+    """The way out to peers. A peer that is gone is no error: its end is told elsewhere."""
+
+    def send(self, peer: bytes, message: Message, payload: Frames = ()) -> None: ...
+
+
+class Broker:
+    """Peers and the calls between them."""
+
+    def __init__(self, workforce: Workforce, outbox: Outbox, clock: Clock) -> None:
+        self.workforce = workforce
+        self.peers: dict[bytes, PeerRecord] = {}
+        self.calls: dict[str, CallRecord] = {}
+        self._outbox = outbox
+        self._clock = clock
+
+    # --- peers ------------------------------------------------------------------------------------------------
+
+    def add_peer(self, peer: bytes, hello: Hello) -> None:
+        """Take in a client, or a worker that is expected; a stranger that calls itself one is an error."""
+        worker = None
+        if hello.role == "worker":
+            worker = self.workforce.greet(hello.name, peer, hello.pid)
+        self.peers[peer] = PeerRecord(hello.name, hello.pid, worker)
+        if worker is not None:
+            self.balance(self.workforce.pools[worker.pool])
+
+    def remove_peer(self, peer: bytes) -> None:
+        """The peer left or died: nobody waits for its calls any more."""
+        record = self.peers.pop(peer, None)
+        if record is None:
+            return
+        for call_id in list(record.calls):
+            if call := self.calls.get(call_id):
+                self.stop_call(call, Cancelled("The caller left."), is_answered=True)
+
+    # --- calls ------------------------------------------------------------------------------------------------
+
+    def submit(self, peer: bytes, submit: Submit, payload: Frames) -> None:
+        """Queue a call; a full queue, an unknown pool and an id in use are answered at once."""
+        pool = self.workforce.pools.get(submit.pool)
+        error = self._refusal(submit, pool)
+        if pool is None or error is not None:
+            if pool is not None:
+                pool.counters.submitted += 1
+                pool.counters.failed += 1
+            self._outbox.send(peer, Failed(submit.id, error.to_dict() if error else {}))
+            return
+        pool.counters.submitted += 1
+        now = self._clock.monotonic()
+        deadline = None if submit.timeout_s is None else now + submit.timeout_s
+        self.calls[submit.id] = CallRecord(submit, payload, peer, now, deadline)
+        self.peers[peer].calls.add(submit.id)
+        pool.queue.append(submit.id)
+        pool.is_awake = True
+        self.balance(pool)
+
+    def _refusal(self, submit: Submit, pool: PoolRecord | None) -> LabError | None:
+        if pool is None:
+            names = ", ".join(self.workforce.pools)
+            return ConfigurationError(
+                f"There is no pool {submit.pool!r}.", "pool", f"one of {names}", submit.pool, hint=f"Pools: {names}."
+            )
+        if submit.id in self.calls:
+            return ProtocolError("A call with this id is under way.")
+        if len(pool.queue) >= pool.spec.queue_limit:
+            return PoolSaturated(
+                f"The pool {pool.spec.name!r} has {len(pool.queue)} calls waiting, its limit.",
+                hint="Wait for results before sending more, or raise the pool's size or queue_limit.",
+            )
+        return None
+
+    def balance(self, pool: PoolRecord) -> None:
+        """Ask for the assignment of ``pool`` and carry it out."""
+        now = self._clock.monotonic()
+        assignment = assign(pool.snapshot(now))
+        for worker_id in assignment.places:
+            self._run(self.calls[pool.queue.popleft()], pool.workers[worker_id], now)
+        for _ in range(assignment.start):
+            self.workforce.start(pool)
+        for worker_id in assignment.retire:
+            self.workforce.stop(pool.workers[worker_id])
+
+    def _run(self, call: CallRecord, worker: WorkerRecord, now: float) -> None:
+        if worker.peer is None:
+            raise RuntimeError(f"worker {worker.id} takes calls but never said hello")
+        submit = call.submit
+        call.phase, call.worker_id, call.started_at = CallPhase.RUNNING, worker.id, now
+        worker.calls.add(submit.id)
+        message = Run(
+            id=submit.id,
+            op=submit.op,
+            timeout_s=None if call.deadline is None else call.deadline - now,
+            trace_id=submit.trace_id,
+            span_id=submit.span_id,
+            stream=submit.stream,
+            credit=submit.credit,
+        )
+        self._outbox.send(worker.peer, message, call.payload)
+
+    # --- what callers say of their calls ----------------------------------------------------------------------
+
+    def cancel(self, peer: bytes, message: Cancel) -> None:
+        call = self.calls.get(message.id)
+        if call is not None and call.caller == peer:
+            self.stop_call(call, Cancelled(f"{call.submit.op} was cancelled."))
+
+    def credit(self, peer: bytes, message: Credit) -> None:
+        call = self.calls.get(message.id)
+        if call is None or call.caller != peer:
+            return
+        worker = self.workforce.workers.get(call.worker_id or "")
+        if worker is not None and worker.peer is not None:
+            self._outbox.send(worker.peer, message)
+
+    def stop_call(self, call: CallRecord, error: LabError, *, is_answered: bool = False) -> None:
+        """Bring the call to its end with ``error``: at once when it waits, within the pool's grace when it runs.
+
+        With ``is_answered`` the caller is told (or gone) already, and only the worker has yet to stop.
+        """
+        if call.phase is CallPhase.QUEUED:
+            self.workforce.pools[call.submit.pool].queue.remove(call.submit.id)
+            self._end(call, error, is_told=is_answered)
+            return
+        call.is_answered = call.is_answered or is_answered
+        if call.phase is CallPhase.STOPPING:
+            return
+        worker = self.workforce.workers[call.worker_id or ""]
+        call.phase, call.stop_error = CallPhase.STOPPING, error
+        call.kill_at = self._clock.monotonic() + self.workforce.pools[worker.pool].spec.cancel_grace_s
+        if worker.peer is not None:
+            self._outbox.send(worker.peer, Cancel(call.submit.id))
+        if call.interruptible == "signal":
+            self.workforce.interrupt(worker)
+
+    # --- what workers say of calls ----------------------------------------------------------------------------
+
+    def started(self, peer: bytes, message: Started) -> None:
+        call = self._call_of_worker(peer, message.id)
+        if call is None:
+            return
+        call.interruptible = message.interruptible
+        if call.phase is CallPhase.STOPPING and message.interruptible == "signal":
+            self.workforce.interrupt(self.workforce.workers[call.worker_id or ""])
+
+    def chunk(self, peer: bytes, message: ChunkOut) -> None:
+        call = self._call_of_worker(peer, message.id)
+        if call is not None and not call.is_answered:
+            call.is_untouched = False
+            self._outbox.send(call.caller, message)
+
+    def done(self, peer: bytes, message: Done, payload: Frames) -> None:
+        call = self._call_of_worker(peer, message.id)
+        if call is None:
+            return
+        if call.stop_error is not None:
+            self._leave_worker(call)
+            self._end(call, call.stop_error, is_told=call.is_answered)
+            return
+        self._leave_worker(call)
+        self._forget(call)
+        pool = self.workforce.pools[call.submit.pool]
+        pool.counters.succeeded += 1
+        answer = Done(
+            id=message.id,
+            run_s=message.run_s,
+            queue_s=call.started_at - call.submitted_at,
+            worker=call.worker_id or "",
+            input_tokens=message.input_tokens,
+            output_tokens=message.output_tokens,
+            cost=message.cost,
+            lm_calls=message.lm_calls,
+        )
+        self._outbox.send(call.caller, answer, payload)
+        self.balance(pool)
+
+    def failed(self, peer: bytes, message: Failed) -> None:
+        call = self._call_of_worker(peer, message.id)
+        if call is None:
+            return
+        self._leave_worker(call)
+        error = call.stop_error.to_dict() if call.stop_error is not None else message.error
+        self._end(call, error, is_told=call.is_answered)
+
+    def _call_of_worker(self, peer: bytes, call_id: str) -> CallRecord | None:
+        """The call, if that very worker has it; an answer that comes twice or too late is dropped."""
+        call = self.calls.get(call_id)
+        record = self.peers.get(peer)
+        if call is None or record is None or record.worker is None or call.worker_id != record.worker.id:
+            return None
+        return call
+
+    # --- ends -------------------------------------------------------------------------------------------------
+
+    def worker_exited(self, worker_id: str, status: int, reason: str = "") -> None:
+        """A worker's process is gone: its calls run again elsewhere or fail, and the calls it made are stopped."""
+        worker = self.workforce.workers.get(worker_id)
+        if worker is None:
+            return
+        if worker.peer is not None:
+            self.remove_peer(worker.peer)
+        orphans = [self.calls[call_id] for call_id in worker.calls]
+        self.workforce.bury(worker, status, reason)
+        pool = self.workforce.pools[worker.pool]
+        for call in orphans:
+            self._rescue(call, worker, pool, status)
+        if pool.trouble is not None and pool.has_given_up():
+            self._fail_queue(pool)
+        self.balance(pool)
+
+    def _rescue(self, call: CallRecord, worker: WorkerRecord, pool: PoolRecord, status: int) -> None:
+        if call.stop_error is not None:
+            self._end(call, call.stop_error, is_told=call.is_answered)
+        elif worker.stop_error is not None:
+            self._end(call, worker.stop_error)
+        elif call.submit.idempotent and call.is_untouched:
+            call.phase, call.worker_id, call.interruptible = CallPhase.QUEUED, None, None
+            pool.queue.appendleft(call.submit.id)
+        else:
+            error = WorkerLost(
+                f"The worker {worker.id} died while it ran {call.submit.op} (exit status {status}).",
+                hint="%lab logs shows its last words; a call marked idempotent would have run again elsewhere.",
+            )
+            self._end(call, error)
+
+    def _fail_queue(self, pool: PoolRecord) -> None:
+        waiting: Iterable[str] = list(pool.queue)
+        pool.queue.clear()
+        for call_id in waiting:
+            error = WorkerLost(
+                f"The pool {pool.spec.name!r} cannot start a worker: {pool.trouble}", hint="See %lab logs."
+            )
+            self._end(self.calls[call_id], error)
+
+    def _leave_worker(self, call: CallRecord) -> None:
+        worker = self.workforce.workers[call.worker_id or ""]
+        worker.calls.discard(call.submit.id)
+        worker.calls_done += 1
+        if not worker.calls:
+            worker.idle_since = self._clock.monotonic()
+
+    def _end(self, call: CallRecord, error: LabError | dict[str, object], *, is_told: bool = False) -> None:
+        """The call ends badly; its caller is told unless it was told before."""
+        self._forget(call)
+        pool = self.workforce.pools[call.submit.pool]
+        data = error.to_dict() if isinstance(error, LabError) else error
+        if data.get("type") == Cancelled.__name__:
+            pool.counters.cancelled += 1
+        else:
+            pool.counters.failed += 1
+        if not is_told:
+            self._outbox.send(call.caller, Failed(call.submit.id, data, call.worker_id or ""))
+        self.balance(pool)
+
+    def answer_early(self, call: CallRecord, error: LabError) -> None:
+        """Tell the caller now and stop the call after: its time is up, and it waits no longer."""
+        if not call.is_answered:
+            self._outbox.send(call.caller, Failed(call.submit.id, error.to_dict(), call.worker_id or ""))
+        self.stop_call(call, error, is_answered=True)
+
+    def _forget(self, call: CallRecord) -> None:
+        self.calls.pop(call.submit.id, None)
+        if caller := self.peers.get(call.caller):
+            caller.calls.discard(call.submit.id)
+
+    def __repr__(self) -> str:
+        ready = sum(worker.phase is WorkerPhase.READY for worker in self.workforce.workers.values())
+        return f"<Broker [peers: {len(self.peers)}, workers ready: {ready}, calls: {len(self.calls)}]>"

@@ -1,0 +1,217 @@
+"""The host: one process per user that owns the pools; here its pieces meet its socket and its clock.
+
+The only file of the room that knows ZMQ. It takes peers in when they show the key, passes their messages to the
+broker, watches over the processes of its clients, looks after health, and leaves when nobody needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import zmq
+
+from dspex_lab.clock import Clock, SystemClock
+from dspex_lab.errors import LabError, ProtocolError
+from dspex_lab.pool.broker import Broker
+from dspex_lab.pool.health import HealthLimits, enforce, examine
+from dspex_lab.pool.lifecycle import KernelLifecycle
+from dspex_lab.pool.orders import Orders
+from dspex_lab.pool.rendezvous import LOG, ConnectionFile
+from dspex_lab.pool.workforce import Workforce
+from dspex_lab.settings import Settings
+from dspex_lab.sockets import PolledSocket
+from dspex_lab.wire.framing import Frames, pack, unpack_from_peer
+from dspex_lab.wire.messages import (
+    PROTOCOL_VERSION,
+    Cancel,
+    ChunkOut,
+    Credit,
+    Done,
+    Failed,
+    FromPeer,
+    Goodbye,
+    Heartbeat,
+    Hello,
+    Message,
+    Refused,
+    Reply,
+    Request,
+    Started,
+    Submit,
+    Welcome,
+)
+
+__all__ = ["Host"]
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 0.1
+
+
+class Host:
+    """Everything of one host. ``run`` serves until :meth:`stop`, or until it idled for ``settings.idle_exit_s``."""
+
+    def __init__(self, settings: Settings, connection: ConnectionFile, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.connection = connection
+        self.folder = settings.runtime_dir / connection.host_id
+        self._clock = clock or SystemClock()
+        self._stopping = asyncio.Event()
+        self._needed_at = self._clock.monotonic()
+        self._pidfds: dict[bytes, int] = {}
+
+    async def run(self) -> None:
+        self.folder.mkdir(mode=0o700)
+        self._socket = PolledSocket(zmq.ROUTER, self._receive)
+        self.kernels = KernelLifecycle(
+            self.folder, self.connection.address, self.connection.key, self.settings.heartbeat_s, self._worker_exited
+        )
+        self.workforce = Workforce(self.settings.pools, self.kernels, self._clock)
+        self.broker = Broker(self.workforce, self, self._clock)
+        self._orders = Orders(
+            self.connection.host_id,
+            self._clock.monotonic(),
+            self.broker,
+            self.kernels,
+            self._clock,
+            self.log_files,
+            self.stop,
+        )
+        try:
+            self._socket.bind(self.connection.address)
+            await self.kernels.open()
+            self.connection.write(self.settings.runtime_dir)
+            log.info("Host %s serves on %s.", self.connection.host_id, self.connection.address)
+            await self._watch()
+        finally:
+            await self._close()
+
+    def stop(self) -> None:
+        """Leave: every worker ends, every call under way with it."""
+        self._stopping.set()
+
+    async def _watch(self) -> None:
+        limits = HealthLimits(self.settings.worker_start_timeout_s, self.settings.worker_silence_s)
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._stopping.wait()
+            now = self._clock.monotonic()
+            pools = self.workforce.pools.values()
+            enforce(self.broker, examine(self.broker.calls.values(), pools, now, limits))
+            for pool in pools:
+                self.broker.balance(pool)
+            if self.broker.calls or any(peer.worker is None for peer in self.broker.peers.values()):
+                self._needed_at = now
+            elif now - self._needed_at >= self.settings.idle_exit_s:
+                log.info("Nobody needed the host for %g s; it leaves.", self.settings.idle_exit_s)
+                return
+
+    async def _close(self) -> None:
+        self.connection.remove(self.settings.runtime_dir)
+        for peer in list(self._pidfds):
+            self._unwatch(peer)
+        await self.kernels.aclose()
+        self._socket.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- messages ---------------------------------------------------------------------------------------------
+
+    def send(self, peer: bytes, message: Message, payload: Frames = ()) -> None:
+        self._socket.send([peer, *pack(message, payload)])
+
+    def _receive(self, frames: Sequence[bytes]) -> None:
+        peer, *rest = frames
+        try:
+            message, payload = unpack_from_peer(rest)
+            if isinstance(message, Hello):
+                self._greet(peer, message)
+            elif peer not in self.broker.peers:
+                raise ProtocolError("Say hello first.")
+            else:
+                self._handle(peer, message, payload)
+        except LabError as error:
+            self.send(peer, Refused(error.to_dict()))
+
+    def _greet(self, peer: bytes, hello: Hello) -> None:
+        if not hmac.compare_digest(hello.key.encode(), self.connection.key.encode()):
+            raise ProtocolError("The key is not the host's.")
+        if hello.version != PROTOCOL_VERSION:
+            raise ProtocolError(
+                f"The host speaks protocol version {PROTOCOL_VERSION}, not {hello.version}.",
+                hint="Restart the host (%lab stop) after an upgrade of dspex_lab.",
+            )
+        self.broker.add_peer(peer, hello)
+        if hello.role == "client":
+            self._watch_process(peer, hello.pid)
+        self.send(peer, Welcome(PROTOCOL_VERSION, self.connection.host_id, os.getpid()))
+
+    def _handle(self, peer: bytes, message: FromPeer, payload: Frames) -> None:
+        broker = self.broker
+        match message:
+            case Submit():
+                broker.submit(peer, message, payload)
+            case ChunkOut():
+                broker.chunk(peer, message)
+            case Done():
+                broker.done(peer, message, payload)
+            case Failed():
+                broker.failed(peer, message)
+            case Started():
+                broker.started(peer, message)
+            case Heartbeat():
+                if worker := broker.peers[peer].worker:
+                    self.workforce.heard(worker, message.rss_bytes, message.cpu_s)
+            case Credit():
+                broker.credit(peer, message)
+            case Cancel():
+                broker.cancel(peer, message)
+            case Request():
+                self._answer(peer, message)
+            case Goodbye():
+                self._forget_client(peer)
+
+    def _answer(self, peer: bytes, request: Request) -> None:
+        try:
+            reply = Reply(request.id, value=self._orders.carry_out(request.method, request.params))
+        except LabError as error:
+            reply = Reply(request.id, error=error.to_dict())
+        self.send(peer, reply)
+
+    # --- processes --------------------------------------------------------------------------------------------
+
+    def _worker_exited(self, worker_id: str, status: int, reason: str) -> None:
+        self.broker.worker_exited(worker_id, status, reason)
+
+    def _watch_process(self, peer: bytes, pid: int) -> None:
+        """Be told at once when the client's process ends, however it ends."""
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            return  # of another user's namespace: its Goodbye must do
+        self._pidfds[peer] = descriptor
+        asyncio.get_running_loop().add_reader(descriptor, self._forget_client, peer)
+
+    def _unwatch(self, peer: bytes) -> None:
+        descriptor = self._pidfds.pop(peer, None)
+        if descriptor is not None:
+            asyncio.get_running_loop().remove_reader(descriptor)
+            os.close(descriptor)
+
+    def _forget_client(self, peer: bytes) -> None:
+        self._unwatch(peer)
+        self.broker.remove_peer(peer)
+
+    def log_files(self) -> list[Path]:
+        """Where the host, the zygote and the workers write."""
+        return [self.settings.runtime_dir / LOG, *sorted(self.folder.glob("*.log"))]
+
+    def __repr__(self) -> str:
+        return f"<Host {self.connection.host_id} [{self.broker!r}]>"

@@ -1,0 +1,106 @@
+"""What a client may ask of the host itself, by name: questions and orders about pools, workers and the host."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dspex_lab.clock import Clock
+from dspex_lab.errors import ConfigurationError, ProtocolError
+from dspex_lab.pool.broker import Broker
+from dspex_lab.pool.lifecycle import KernelLifecycle
+from dspex_lab.settings import PoolSpec
+
+__all__ = ["Orders"]
+
+_LOG_TAIL_BYTES = 20_000
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Every order is a public method whose parameters are plain data and whose value is too."""
+
+    host_id: str
+    started_at: float
+    broker: Broker
+    kernels: KernelLifecycle
+    clock: Clock
+    log_files: Callable[[], list[Path]]
+    stop_host: Callable[[], None]
+
+    def carry_out(self, method: str, params: dict[str, Any]) -> Any:
+        """The answer to ``method``; a ``ProtocolError`` for what the host does not know."""
+        name = method.replace(".", "_")
+        order = getattr(self, name, None) if name in _NAMES else None
+        if order is None:
+            raise ProtocolError(f"The host knows no order {method!r}.")
+        try:
+            return order(**params)
+        except TypeError as error:
+            raise ProtocolError(f"The order {method!r} was given the wrong parameters: {error}.") from error
+
+    def status(self) -> dict[str, Any]:
+        """The host, its clients, and every pool with its workers."""
+        clients = [peer for peer in self.broker.peers.values() if peer.worker is None]
+        return {
+            "host_id": self.host_id,
+            "pid": os.getpid(),
+            "uptime_s": self.clock.monotonic() - self.started_at,
+            "clients": [{"name": peer.name, "pid": peer.pid, "in_flight": len(peer.calls)} for peer in clients],
+            "in_flight": len(self.broker.calls),
+            "pools": self.broker.workforce.statistics(),
+        }
+
+    def stop(self) -> None:
+        """End the host, its workers and every call under way."""
+        self.stop_host()
+
+    def pools_ensure(self, specs: list[dict[str, Any]]) -> list[str]:
+        """Add the pools that are not there yet; the names of all pools."""
+        for spec in specs:
+            self.broker.workforce.add_pool(PoolSpec.create(**spec))
+        return list(self.broker.workforce.pools)
+
+    def pools_resize(self, name: str, size: int) -> None:
+        """Change how many workers a pool may have."""
+        self.broker.workforce.resize(name, size)
+        self.broker.balance(self.broker.workforce.pool(name))
+
+    def pools_start(self, name: str) -> None:
+        """Bring a pool to its ``min_ready`` workers (one at least) before anybody calls it."""
+        pool = self.broker.workforce.pools.get(name)
+        if pool is None:
+            raise ConfigurationError(
+                f"There is no pool {name!r}.", "pool", ", ".join(self.broker.workforce.pools), name
+            )
+        pool.is_awake = True
+        if not pool.workers:
+            self.broker.workforce.start(pool)
+        self.broker.balance(pool)
+
+    def worker_connection(self, worker: str) -> str:
+        """The Jupyter connection file of a worker, for a console."""
+        path = self.kernels.connection_file(worker)
+        if path is None:
+            workers = ", ".join(self.broker.workforce.workers) or "none"
+            raise ConfigurationError(f"There is no worker {worker!r}.", "worker", workers, worker)
+        return path
+
+    def logs(self) -> dict[str, str]:
+        """The end of every log file, by path."""
+        return {str(path): _tail(path) for path in self.log_files()}
+
+
+_NAMES = frozenset(name for name in vars(Orders) if not name.startswith("_")) - {"carry_out"}
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _LOG_TAIL_BYTES))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,131 @@
+"""How notebooks and the one host of a user find each other: a lock, and a connection file in the private folder.
+
+The lock is held by the living host and freed by the system whatever kills it, so there is never more than one and a
+stale connection file is known for what it is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from dspex_lab.errors import HostUnavailable
+from dspex_lab.settings import Settings
+
+__all__ = ["LOG", "ConnectionFile", "HostLock", "find_host", "start_host"]
+
+_FILE = "host.json"
+_LOCK = "host.lock"
+LOG = "host.log"
+
+
+@dataclass(frozen=True)
+class ConnectionFile:
+    """What a client needs to reach the host. ``key`` is the secret that it must show."""
+
+    host_id: str
+    pid: int
+    address: str
+    key: str
+    version: str
+
+    def __repr__(self) -> str:
+        return f"<ConnectionFile {self.address} [pid: {self.pid}]>"
+
+    @classmethod
+    def create(cls, folder: Path, version: str) -> ConnectionFile:
+        """A new host's own; nothing is written yet."""
+        host_id = secrets.token_hex(4)
+        return cls(host_id, os.getpid(), f"ipc://{folder}/{host_id}/host.sock", secrets.token_hex(32), version)
+
+    def write(self, folder: Path) -> None:
+        """Put it where clients look, whole or not at all, readable by the user alone."""
+        draft = folder / f"{_FILE}.{self.host_id}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(asdict(self), file)
+        draft.replace(folder / _FILE)
+
+    @staticmethod
+    def remove(folder: Path) -> None:
+        (folder / _FILE).unlink(missing_ok=True)
+
+
+class HostLock:
+    """Held by the host as long as it lives."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / _LOCK
+        self._file: IO[bytes] | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock; False when a living host has it."""
+        file = self._path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        self._file = file
+        return True
+
+    def is_held(self) -> bool:
+        """Whether some process holds it now."""
+        if not self._path.exists():
+            return False
+        with self._path.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def release(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def find_host(folder: Path) -> ConnectionFile | None:
+    """The living host's connection file, or None: no host, a dead one's file, or one that is still starting."""
+    if not HostLock(folder).is_held():
+        return None
+    try:
+        return ConnectionFile(**json.loads((folder / _FILE).read_text()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise HostUnavailable(
+            f"The host's connection file {folder / _FILE} cannot be read ({error}).",
+            hint="Another version of dspex_lab may have written it; end that host and remove the file.",
+        ) from error
+
+
+def start_host(settings: Settings) -> None:
+    """Start a host in the background; returns at once. One too many leaves by itself."""
+    folder = settings.private_runtime_dir()
+    log_path = folder / LOG
+    descriptor = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    # Secrets of language models stay in the notebook: they go with the calls that need them.
+    shared = settings.model_dump(mode="json", exclude={"lm_api_key"})
+    with os.fdopen(descriptor, "wb") as log_file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dspex_lab.pool"],
+            stdin=subprocess.PIPE,
+            stdout=log_file,
+            stderr=log_file,
+            cwd=folder,
+            start_new_session=True,
+        )
+    if process.stdin is not None:
+        process.stdin.write(json.dumps(shared).encode())
+        process.stdin.close()
+    # The host outlives us on purpose: it must not be reported as a child that nobody waited for.
+    process.returncode = 0

@@ -1,0 +1,151 @@
+"""The workers of all pools: who starts, who serves, who is let go, and why a pool is in trouble.
+
+Synchronous and without I/O: processes are moved through :class:`Kernels`. Knows nothing of calls beyond their ids.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from dspex_lab.clock import Clock
+from dspex_lab.errors import ConfigurationError, LabError, ProtocolError
+from dspex_lab.pool.records import PoolRecord, WorkerPhase, WorkerRecord
+from dspex_lab.settings import PoolSpec
+
+__all__ = ["Kernels", "Workforce"]
+
+log = logging.getLogger(__name__)
+
+_MAX_BACKOFF_S = 30.0
+
+
+class Kernels(Protocol):
+    """The way to processes. Every order returns at once; an end is told to ``Broker.worker_exited``."""
+
+    def start(self, worker_id: str, spec: PoolSpec) -> None:
+        """Start a worker's process; it says hello when it is ready."""
+        ...
+
+    def stop(self, worker_id: str) -> None:
+        """Ask the worker to go, and see to it that it does."""
+        ...
+
+    def interrupt(self, worker_id: str) -> None:
+        """Interrupt what the worker's main thread is doing."""
+        ...
+
+    def kill(self, worker_id: str) -> None:
+        """End the process now."""
+        ...
+
+
+class Workforce:
+    """Pools and their workers. ``on_change(worker)`` is told of every step in a worker's life."""
+
+    def __init__(
+        self,
+        specs: tuple[PoolSpec, ...],
+        kernels: Kernels,
+        clock: Clock,
+        on_change: Callable[[WorkerRecord], None] = lambda _: None,
+    ) -> None:
+        self.pools = {spec.name: PoolRecord(spec) for spec in specs}
+        self.workers: dict[str, WorkerRecord] = {}
+        self._kernels = kernels
+        self._clock = clock
+        self._on_change = on_change
+        self._numbers = itertools.count(1)
+
+    def add_pool(self, spec: PoolSpec) -> None:
+        """Add a pool; one of the same name keeps its workers and its own spec."""
+        self.pools.setdefault(spec.name, PoolRecord(spec))
+
+    def pool(self, name: str) -> PoolRecord:
+        """The pool called ``name``, or a ``ConfigurationError`` that names those there are."""
+        pool = self.pools.get(name)
+        if pool is None:
+            names = ", ".join(self.pools)
+            raise ConfigurationError(f"There is no pool {name!r}.", "pool", f"one of {names}", name)
+        return pool
+
+    def resize(self, name: str, size: int) -> None:
+        """Change how many workers a pool may have; those too many go as soon as they idle."""
+        pool = self.pool(name)
+        values = pool.spec.model_dump() | {"size": size, "min_ready": min(pool.spec.min_ready, size)}
+        pool.spec = PoolSpec.create(**values)
+
+    def start(self, pool: PoolRecord) -> WorkerRecord:
+        """Start a worker for ``pool``."""
+        now = self._clock.monotonic()
+        worker_id = f"{pool.spec.name}-{next(self._numbers)}"
+        worker = WorkerRecord(worker_id, pool.spec.name, WorkerPhase.STARTING, now, last_heard=now)
+        self.workers[worker_id] = pool.workers[worker_id] = worker
+        pool.counters.started_workers += 1
+        self._on_change(worker)
+        self._kernels.start(worker_id, pool.spec)
+        return worker
+
+    def greet(self, worker_id: str, peer: bytes, pid: int) -> WorkerRecord:
+        """The worker said hello: from now on it takes calls."""
+        worker = self.workers.get(worker_id)
+        if worker is None or worker.phase is not WorkerPhase.STARTING:
+            raise ProtocolError(f"No worker {worker_id!r} is expected.")
+        now = self._clock.monotonic()
+        worker.step(WorkerPhase.READY, now)
+        worker.peer, worker.pid = peer, pid
+        worker.idle_since = worker.last_heard = now
+        pool = self.pools[worker.pool]
+        pool.start_failures, pool.trouble = 0, None
+        self._on_change(worker)
+        return worker
+
+    def stop(self, worker: WorkerRecord) -> None:
+        """Let an idle worker go."""
+        if worker.phase in (WorkerPhase.STARTING, WorkerPhase.READY):
+            worker.step(WorkerPhase.STOPPING, self._clock.monotonic())
+            self._on_change(worker)
+            self._kernels.stop(worker.id)
+
+    def interrupt(self, worker: WorkerRecord) -> None:
+        self._kernels.interrupt(worker.id)
+
+    def kill(self, worker: WorkerRecord, error: LabError | None = None) -> None:
+        """End the worker now; ``error`` is what its calls will fail with (None: ``WorkerLost``)."""
+        if worker.phase in (WorkerPhase.STARTING, WorkerPhase.READY):
+            worker.step(WorkerPhase.STOPPING, self._clock.monotonic())
+        worker.stop_error = worker.stop_error or error
+        self._on_change(worker)
+        self._kernels.kill(worker.id)
+
+    def bury(self, worker: WorkerRecord, status: int, reason: str = "") -> None:
+        """The worker's process is gone; a pool whose workers do not even start backs off."""
+        was, now = worker.phase, self._clock.monotonic()
+        worker.step(WorkerPhase.GONE, now)
+        pool = self.pools[worker.pool]
+        del self.workers[worker.id], pool.workers[worker.id]
+        if was is WorkerPhase.STARTING:
+            pool.start_failures += 1
+            pool.may_start_at = now + min(_MAX_BACKOFF_S, 0.25 * 2**pool.start_failures)
+            pool.trouble = reason or f"its workers end before they are ready (exit status {status})"
+            log.warning("Worker %s did not start: %s.", worker.id, pool.trouble)
+        elif was is WorkerPhase.READY or worker.stop_error is not None:
+            pool.counters.lost_workers += 1
+            log.warning("Worker %s died (exit status %s).", worker.id, status)
+        self._on_change(worker)
+
+    def heard(self, worker: WorkerRecord, rss_bytes: int, cpu_s: float) -> None:
+        """A heartbeat came."""
+        worker.last_heard = self._clock.monotonic()
+        worker.rss_bytes, worker.cpu_s = rss_bytes, cpu_s
+
+    def statistics(self) -> dict[str, Any]:
+        """Every pool and worker as plain data, for panels and ``%lab status``."""
+        now = self._clock.monotonic()
+        return {name: pool.statistics(now) for name, pool in self.pools.items()}
+
+    def __repr__(self) -> str:
+        parts = (f"{name}: {len(pool.workers)}/{pool.spec.size}" for name, pool in self.pools.items())
+        return f"<Workforce [{', '.join(parts)}]>"

@@ -1,0 +1,266 @@
+"""The caller's side of the protocol: calls under way, their chunks, their credit and their end.
+
+Notebooks and workers (for calls that an operation makes) share it. No socket: messages go out through ``send`` and
+come in through :meth:`Caller.receive`. Everything here lives on one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from dspex_lab.calls import Call, Chunk, Result, Usage, new_id
+from dspex_lab.errors import Cancelled, DeadlineExceeded, LabError, ProtocolError, error_from_dict
+from dspex_lab.wire.codec import decode, encode
+from dspex_lab.wire.framing import Frames
+from dspex_lab.wire.messages import (
+    Cancel,
+    ChunkOut,
+    Credit,
+    Done,
+    Failed,
+    FromHost,
+    Message,
+    Notice,
+    Reply,
+    Request,
+    Submit,
+)
+
+__all__ = ["Caller", "RemoteCall"]
+
+#: The host enforces deadlines; a caller waits this much longer before it takes the host for stuck.
+_DEADLINE_GRACE_S = 2.0
+
+Send = Callable[[Message, Frames], None]
+
+
+class RemoteCall:
+    """A call under way on the other side; a ``PendingCall`` and a ``NestedCall``."""
+
+    def __init__(self, call: Call, caller: Caller) -> None:
+        self.call = call
+        self._caller = caller
+        self._chunks: deque[Chunk] = deque()
+        self._wakeup = asyncio.Event()
+        self._end: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        # A call that nobody waits for must not complain about its error at garbage collection.
+        self._end.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self._is_discarding = not call.stream
+        self._timer: asyncio.TimerHandle | None = None
+        if call.timeout_s is not None:
+            self._timer = asyncio.get_running_loop().call_later(call.timeout_s + _DEADLINE_GRACE_S, self._expire)
+
+    async def __aiter__(self) -> AsyncIterator[Chunk]:
+        unreturned = 0
+        threshold = max(1, self.call.credit // 2)
+        while True:
+            while self._chunks:
+                yield self._chunks.popleft()
+                unreturned += 1
+                if unreturned >= threshold and not self._end.done():
+                    self._caller.send(Credit(self.call.id, unreturned), ())
+                    unreturned = 0
+            if self._end.done():
+                return
+            self._wakeup.clear()
+            await self._wakeup.wait()
+
+    async def result(self) -> Result:
+        self._discard()
+        try:
+            return await asyncio.shield(self._end)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    def cancel(self) -> None:
+        if self._end.done():
+            return
+        if self._caller.has(self.call.id):
+            self._caller.send(Cancel(self.call.id), ())
+        else:  # it never left: the connection is still being made
+            self.finish(Cancelled(f"{self.call.op} was cancelled."))
+
+    @property
+    def has_ended(self) -> bool:
+        return self._end.done()
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the call ended, and well."""
+        return self._end.done() and not self._end.cancelled() and self._end.exception() is None
+
+    def on_end(self, listener: Callable[[], object]) -> None:
+        """Call ``listener()`` soon after the call's end."""
+        self._end.add_done_callback(lambda _: listener())
+
+    def _discard(self) -> None:
+        """From now on chunks are dropped as they come; the producer goes on at its own pace."""
+        if not self._is_discarding:
+            self._is_discarding = True
+            self._give_back(len(self._chunks))
+            self._chunks.clear()
+
+    def _give_back(self, count: int) -> None:
+        if count and not self._end.done():
+            self._caller.send(Credit(self.call.id, count), ())
+
+    def add_chunk(self, chunk: Chunk) -> None:
+        if self._is_discarding:
+            self._give_back(1)
+            return
+        self._chunks.append(chunk)
+        self._wakeup.set()
+
+    def finish(self, result: Result | LabError) -> None:
+        """End the call, once; what comes later is dropped."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._end.done():
+            return
+        if isinstance(result, LabError):
+            self._end.set_exception(result)
+        else:
+            self._end.set_result(result)
+        self._wakeup.set()
+
+    def _expire(self) -> None:
+        self._caller.forget(self.call.id)
+        self.finish(
+            DeadlineExceeded(
+                f"{self.call.op} was not answered within {self.call.timeout_s:g} s.",
+                hint="The host does not answer; %lab status says whether it lives.",
+            )
+        )
+
+    def __repr__(self) -> str:
+        state = "ended" if self._end.done() else "under way"
+        return f"<RemoteCall {self.call.op} [{state}, chunks waiting: {len(self._chunks)}]>"
+
+
+class Caller:
+    """Every call and request under way through one connection."""
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+        self._calls: dict[str, RemoteCall] = {}
+        self._requests: dict[str, asyncio.Future[Any]] = {}
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._calls)
+
+    def has(self, call_id: str) -> bool:
+        return call_id in self._calls
+
+    def submit(self, call: Call) -> RemoteCall:
+        """Send ``call``; what cannot be encoded ends the call at once with its error."""
+        pending = RemoteCall(call, self)
+        self.submit_pending(pending)
+        return pending
+
+    def submit_pending(self, pending: RemoteCall) -> None:
+        """Send a call whose handle was given out before; does nothing when it has ended meanwhile."""
+        call = pending.call
+        if pending.has_ended:
+            return
+        try:
+            payload = encode(call.args)
+        except LabError as error:
+            pending.finish(error)
+            return
+        self._calls[call.id] = pending
+        trace = call.trace
+        message = Submit(
+            id=call.id,
+            op=call.op,
+            pool=call.pool,
+            timeout_s=call.timeout_s,
+            trace_id=trace.trace_id if trace else None,
+            span_id=trace.span_id if trace else None,
+            session=call.session,
+            stream=call.stream,
+            credit=call.credit,
+            idempotent=call.idempotent,
+        )
+        self.send(message, payload)
+
+    async def request(self, method: str, params: dict[str, Any], *, timeout_s: float) -> Any:
+        """Ask the host itself; ``DeadlineExceeded`` when it does not answer in time."""
+        request = Request(new_id(), method, params)
+        future = asyncio.get_running_loop().create_future()
+        self._requests[request.id] = future
+        try:
+            self.send(request, ())
+            async with asyncio.timeout(timeout_s):
+                return await future
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"The host did not answer {method!r} within {timeout_s:g} s.") from error
+        finally:
+            self._requests.pop(request.id, None)
+
+    def receive(self, message: FromHost, payload: Frames) -> bool:
+        """Take in what the host said; False when the message is not for a caller."""
+        match message:
+            case ChunkOut():
+                if call := self._calls.get(message.id):
+                    call.add_chunk(Chunk(message.id, message.seq, message.text, message.field, message.sent_at))
+            case Done():
+                self._finish(message, payload)
+            case Failed():
+                if call := self._calls.pop(message.id, None):
+                    call.finish(error_from_dict(message.error))
+            case Reply():
+                self._answer(message)
+            case Notice():
+                pass
+            case _:
+                return False
+        return True
+
+    def _finish(self, message: Done, payload: Frames) -> None:
+        call = self._calls.pop(message.id, None)
+        if call is None:
+            return
+        try:
+            value = decode(payload)
+        except ProtocolError as error:
+            call.finish(error)
+            return
+        usage = Usage(message.input_tokens, message.output_tokens, message.cost, message.lm_calls)
+        call.finish(Result(message.id, value, usage, message.worker, message.queue_s, message.run_s))
+
+    def _answer(self, message: Reply) -> None:
+        future = self._requests.get(message.id)
+        if future is None or future.done():
+            return
+        if message.error is not None:
+            future.set_exception(error_from_dict(message.error))
+        else:
+            future.set_result(message.value)
+
+    def forget(self, call_id: str) -> None:
+        """Stop a call that nobody waits for any more."""
+        if self._calls.pop(call_id, None) is not None:
+            self.send(Cancel(call_id), ())
+
+    def fail_all(self, error: LabError) -> None:
+        """The connection is gone: end every call and request with ``error``."""
+        calls, self._calls = self._calls, {}
+        for call in calls.values():
+            call.finish(error)
+        for future in self._requests.values():
+            if not future.done():
+                future.set_exception(error)
+
+    def close(self) -> None:
+        """End every call under way with ``Cancelled``, here and on the other side."""
+        for call_id in list(self._calls):
+            self.send(Cancel(call_id), ())
+        self.fail_all(Cancelled("The connection was closed while the call was under way."))
+
+    def __repr__(self) -> str:
+        return f"<Caller [calls: {len(self._calls)}, requests: {len(self._requests)}]>"

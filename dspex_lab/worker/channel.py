@@ -1,0 +1,89 @@
+"""The worker's end of the data channel, on its services thread: the only file of the worker that knows ZMQ.
+
+It says hello, hands calls to the dispatcher, carries answers and nested calls back, and beats once a second. The
+beat is on this thread and never waits for user code, so silence means a stuck process and not a busy one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from dataclasses import dataclass
+
+import psutil
+import zmq
+
+from dspex_lab.errors import ProtocolError
+from dspex_lab.sockets import PolledSocket
+from dspex_lab.wire.caller import Caller
+from dspex_lab.wire.framing import Frames, pack, unpack_from_host
+from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Heartbeat, Hello, Message, Refused, Welcome
+from dspex_lab.worker.dispatch import Dispatcher
+
+__all__ = ["Channel", "WorkerConfig"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """What a worker is told at its start. ``key`` is the host's secret and never leaves the process."""
+
+    worker_id: str
+    pool: str
+    address: str
+    key: str
+    heartbeat_s: float = 1.0
+
+
+class Channel:
+    """The services thread and all that lives on it. ``start`` once, from the main thread."""
+
+    def __init__(self, config: WorkerConfig, main: asyncio.AbstractEventLoop) -> None:
+        self._config = config
+        self._main = main
+        self._thread = threading.Thread(target=self._run, name="dspex-lab-services", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._socket = PolledSocket(zmq.DEALER, self._receive)
+        self._caller = Caller(self._send)
+        self._dispatcher = Dispatcher(self._main, self._send, self._caller.submit)
+        self._socket.connect(self._config.address)
+        config = self._config
+        self._send(Hello(PROTOCOL_VERSION, config.key, "worker", config.worker_id, os.getpid()), ())
+        try:
+            await self._beat()
+        finally:
+            self._send(Goodbye(), ())
+            self._socket.close()
+
+    async def _beat(self) -> None:
+        process = psutil.Process()
+        while True:
+            with process.oneshot():
+                cpu = process.cpu_times()
+                rss_bytes = process.memory_info().rss
+            self._send(Heartbeat(rss_bytes, cpu.user + cpu.system, self._dispatcher.in_flight), ())
+            await asyncio.sleep(self._config.heartbeat_s)
+
+    def _send(self, message: Message, payload: Frames) -> None:
+        self._socket.send(pack(message, payload))
+
+    def _receive(self, frames: list[bytes]) -> None:
+        message, payload = unpack_from_host(frames)
+        match message:
+            case Welcome():
+                log.info("Worker %s of pool %s is ready.", self._config.worker_id, self._config.pool)
+            case Refused():
+                raise ProtocolError(str(message.error.get("message")))
+            case _:
+                if not self._caller.receive(message, payload):
+                    self._dispatcher.receive(message, payload)

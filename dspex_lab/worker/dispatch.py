@@ -1,0 +1,238 @@
+"""Runs operations: on the services loop, as tasks on the main loop, or plainly on the main thread.
+
+Every execution ends exactly once, with a value or a ``LabError``; foreign exceptions are mapped here and nowhere
+else. The dispatcher knows neither sockets nor kernels: answers leave through ``send``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import signal
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Any
+
+from dspex_lab.calls import Call, Code, TraceContext
+from dspex_lab.errors import Cancelled, ProtocolError
+from dspex_lab.wire.codec import decode, encode
+from dspex_lab.wire.framing import Frames
+from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Failed, Message, Run, Started
+from dspex_lab.worker.context import NestedCall, OpContext, current_context
+from dspex_lab.worker.failures import to_lab_error
+from dspex_lab.worker.ops.base import Operation, registered_operations
+
+__all__ = ["Dispatcher", "find_operation"]
+
+Send = Callable[[Message, Frames], None]
+
+
+def find_operation(name: str) -> Operation:
+    """The operation called ``name`` (``room.verb``); its module is imported when it is first asked for."""
+    operations = registered_operations()
+    if name not in operations:
+        module = f"dspex_lab.worker.ops.{name.partition('.')[0]}"
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+    if name not in operations:
+        raise ProtocolError(f"This worker knows no operation {name!r}.")
+    return operations[name]
+
+
+class Execution:
+    """One call that this worker runs. Lives on the services loop, but for ``_task`` on the main loop."""
+
+    def __init__(self, run: Run, dispatcher: Dispatcher) -> None:
+        self.run = run
+        self._dispatcher = dispatcher
+        self._credit = run.credit
+        self._credit_came = asyncio.Event()
+        self._sequence = 0
+        self._cancel: Callable[[], object] = lambda: None
+        self.is_cancelled = False
+        now = time.time()
+        self.context = OpContext(
+            call_id=run.id,
+            op=run.op,
+            is_streaming=run.stream,
+            emit=self.emit,
+            submit=dispatcher.submit,
+            services=dispatcher.services,
+            trace=TraceContext(run.trace_id, run.span_id) if run.trace_id and run.span_id else None,
+            deadline=None if run.timeout_s is None else now + run.timeout_s,
+        )
+
+    async def emit(self, field: str, text: str) -> None:
+        """Send ``text`` as a chunk as soon as the reader has room for it."""
+        if not self.run.stream or not text:
+            return
+        while self._credit <= 0:
+            self._credit_came.clear()
+            await self._credit_came.wait()
+        self._credit -= 1
+        self._dispatcher.send(ChunkOut(self.run.id, self._sequence, text, field, time.time()), ())
+        self._sequence += 1
+
+    def add_credit(self, count: int) -> None:
+        self._credit += count
+        self._credit_came.set()
+
+    def set_cancel(self, cancel: Callable[[], object]) -> None:
+        """``cancel()`` stops the operation; a cancel that came before takes effect now."""
+        self._cancel = cancel
+        if self.is_cancelled:
+            cancel()
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+        self._cancel()
+
+
+class Dispatcher:
+    """Turns ``Run``, ``Cancel`` and ``Credit`` into executions; call it on the services loop."""
+
+    def __init__(self, main: asyncio.AbstractEventLoop, send: Send, submit: Callable[[Call], NestedCall]) -> None:
+        self.main = main
+        self.services = asyncio.get_running_loop()
+        self.send = send
+        self.submit = submit
+        self._executions: dict[str, Execution] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._executions)
+
+    def receive(self, message: Message, payload: Frames) -> None:
+        match message:
+            case Run():
+                self._start(message, payload)
+            case Cancel():
+                if execution := self._executions.get(message.id):
+                    execution.cancel()
+            case Credit():
+                if execution := self._executions.get(message.id):
+                    execution.add_credit(message.count)
+            case _:
+                raise ProtocolError(f"A worker has no use for a {type(message).__name__}.")
+
+    def _start(self, run: Run, payload: Frames) -> None:
+        execution = self._executions[run.id] = Execution(run, self)
+        task = self.services.create_task(self._execute(execution, payload))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _execute(self, execution: Execution, payload: Frames) -> None:
+        run = execution.run
+        started = time.monotonic()
+        answer: tuple[Message, Frames]
+        try:
+            value = await self._value(execution, payload)
+            usage = execution.context.usage
+            done = Done(
+                run.id,
+                run_s=time.monotonic() - started,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                cost=usage.cost,
+                lm_calls=usage.lm_calls,
+            )
+            answer = done, encode(value)
+        except asyncio.CancelledError:
+            answer = Failed(run.id, Cancelled(f"{run.op} was cancelled.").to_dict()), ()
+        except BaseException as error:  # the one edge where whatever an operation raises is mapped
+            answer = Failed(run.id, to_lab_error(error).to_dict()), ()
+        self._executions.pop(run.id, None)
+        self.send(*answer)
+
+    async def _value(self, execution: Execution, payload: Frames) -> Any:
+        # Tasks and callbacks copy the context in which they are made, on whichever loop they run.
+        current_context.set(execution.context)
+        operation = find_operation(execution.run.op)
+        if operation.runs_on == "services":
+            self.send(Started(execution.run.id, "task"), ())
+            task = asyncio.current_task()
+            if task is not None:
+                execution.set_cancel(task.cancel)
+            return await operation.function(execution.context, **_arguments(payload))
+        if operation.is_async:
+            return await self._on_main_loop(execution, _call(operation, execution, payload))
+        value = await self._on_main_thread(operation, execution, payload)
+        # A plain operation may hand back a coroutine: user code that turned out to be asynchronous.
+        return await self._on_main_loop(execution, value) if inspect.iscoroutine(value) else value
+
+    async def _on_main_loop(self, execution: Execution, work: Coroutine[Any, Any, Any]) -> Any:
+        self.send(Started(execution.run.id, "task"), ())
+        future = asyncio.run_coroutine_threadsafe(work, self.main)
+        execution.set_cancel(future.cancel)
+        return await asyncio.wrap_future(future)
+
+    async def _on_main_thread(self, operation: Operation, execution: Execution, payload: Frames) -> Any:
+        """An interrupt comes as a signal through the kernel manager; the message itself changes nothing here."""
+        self.send(Started(execution.run.id, "signal"), ())
+        end: asyncio.Future[Any] = self.services.create_future()
+
+        def body() -> None:
+            if execution.is_cancelled:
+                self.services.call_soon_threadsafe(end.cancel)
+                return
+            try:
+                with interruptible():
+                    value = operation.function(execution.context, **_arguments(payload))
+            except KeyboardInterrupt:
+                self.services.call_soon_threadsafe(end.cancel)
+            except BaseException as error:  # passed on to _execute, which maps it
+                self.services.call_soon_threadsafe(end.set_exception, to_lab_error(error))
+            else:
+                self.services.call_soon_threadsafe(end.set_result, value)
+
+        self.main.call_soon_threadsafe(body)
+        return await end
+
+
+async def _call(operation: Operation, execution: Execution, payload: Frames) -> Any:
+    return await operation.function(execution.context, **_arguments(payload))
+
+
+class interruptible:  # noqa: N801 - reads as the context manager that it is
+    """While the block runs on the main thread, SIGINT raises KeyboardInterrupt in it; after it, SIGINT is ignored.
+
+    The handler is there for the block alone: a signal that comes late must not hit the next operation.
+    """
+
+    def __enter__(self) -> None:
+        self._before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, _raise_interrupt)
+
+    def __exit__(self, *_: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._before)
+
+
+def _raise_interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _arguments(payload: Frames) -> dict[str, Any]:
+    arguments = _unwrap(decode(payload, allow_code=True))
+    if not isinstance(arguments, dict):
+        raise ProtocolError("The arguments of a call are a mapping.")
+    return arguments
+
+
+def _unwrap(value: Any) -> Any:
+    """``value`` with what ``Code`` carried in its place."""
+    if isinstance(value, Code):
+        return value.value
+    if isinstance(value, dict):
+        return {key: _unwrap(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unwrap(item) for item in value]
+    return value

@@ -1,0 +1,56 @@
+"""The start of a worker: an ordinary Jupyter kernel, with the data channel beside it.
+
+Called by the zygote in a freshly forked process, or as ``python -m dspex_lab.worker.kernel`` where another Python
+starts it. The worker's own facts come as JSON in the environment variable ``DSPEX_LAB_WORKER``, which is removed
+at once so that user code does not find the key there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import sys
+
+from dspex_lab.worker.channel import Channel, WorkerConfig
+
+__all__ = ["WORKER_VARIABLE", "main", "run_worker"]
+
+WORKER_VARIABLE = "DSPEX_LAB_WORKER"
+
+
+def run_worker(connection_file: str) -> None:
+    """Be a worker until told to stop. Call it on the main thread of a process of its own."""
+    config = WorkerConfig(**json.loads(os.environ.pop(WORKER_VARIABLE)))
+    _reseed()
+
+    from ipykernel.kernelapp import IPKernelApp
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    app = IPKernelApp.instance(quiet=True)
+    app.initialize(["-f", connection_file, "--HistoryManager.enabled=False"])
+    channel = Channel(config, loop)
+    # Only when the main loop runs can it take work.
+    loop.call_soon(channel.start)
+    app.start()
+
+
+def _reseed() -> None:
+    """Forked workers share the zygote's random state; each begins anew."""
+    random.seed()
+    if "numpy" in sys.modules:
+        import numpy as np
+
+        np.random.seed()
+
+
+def main() -> None:
+    """Start a worker from the command line: ``-f CONNECTION_FILE``, as kernels are started."""
+    arguments = sys.argv[1:]
+    run_worker(arguments[arguments.index("-f") + 1])
+
+
+if __name__ == "__main__":
+    main()
