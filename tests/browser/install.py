@@ -62,9 +62,7 @@ def _run(*command: str) -> None:
     """Run an installer; whether it helped is seen by looking for the browser again."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
-        subprocess.run(
-            command, check=True, timeout=INSTALL_TIMEOUT_S, env=environment, stdout=subprocess.DEVNULL
-        )
+        subprocess.run(command, check=True, timeout=INSTALL_TIMEOUT_S, env=environment, stdout=subprocess.DEVNULL)
     except (OSError, subprocess.SubprocessError) as error:
         sys.stderr.write(f"{' '.join(command)}: {error}\n")
 
