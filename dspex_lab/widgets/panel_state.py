@@ -1,0 +1,98 @@
+"""What the run panel's front end is told, as plain data; ``static/run_panel.js`` names the same fields in its types.
+
+Figures are sent as numbers, times as seconds since the run's start, so that neither clocks nor languages need agree.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dspex_lab.telemetry.run_view import RunView, StepView
+from dspex_lab.telemetry.run_view.formats import error_title, notes, shorten, value_text
+from dspex_lab.widgets.outbox import Batch
+
+__all__ = ["state_message", "texts_message", "tokens_message"]
+
+#: A value longer than this is cut in the panel; the notebook's own variable has all of it.
+_MAX_VALUE_CHARS = 20_000
+
+
+def state_message(view: RunView, *, now: float, is_cancelling: bool = False, can_cancel: bool = True) -> dict[str, Any]:
+    """The whole panel but for its streamed text; ``now`` in epoch seconds."""
+    return {
+        "run": {
+            "pipeline": view.pipeline,
+            "status": str(view.status),
+            "elapsed_s": view.elapsed_s(now),
+            "input_tokens": view.usage.input_tokens,
+            "output_tokens": view.output_tokens,
+            "tokens_per_s": view.tokens_per_s,
+            "cost": view.usage.cost,
+            "error": _error(view.error),
+            "is_over": view.is_over,
+            "is_cancelling": is_cancelling and not view.is_over,
+            "can_cancel": can_cancel,
+        },
+        "steps": [_step(view, depth, step, now) for depth, step in view.rows()],
+    }
+
+
+def tokens_message(view: RunView, batch: Batch) -> dict[str, Any]:
+    """What came since the last message: pieces of text, and the figures that they change."""
+    names = {piece.step for piece in batch.pieces}
+    return {
+        "kind": "tokens",
+        "pieces": [[piece.step, piece.field, piece.at, piece.text] for piece in batch.pieces],
+        "steps": {
+            step.name: [step.output_tokens, step.tokens_per_s, step.first_token_s]
+            for step in view.steps
+            if step.name in names
+        },
+        "run": [view.output_tokens, view.tokens_per_s],
+        "sent_at": batch.sent_at,
+    }
+
+
+def texts_message(view: RunView) -> dict[str, Any]:
+    """Every text as far as it is kept, for a view that opened late: pieces that end where the stream is now."""
+    pieces = []
+    for step in view.steps:
+        for stream in step.streams:
+            text = stream.text
+            pieces.append([step.name, stream.field, stream.length - len(text), text])
+    return {"kind": "texts", "pieces": pieces}
+
+
+def _step(view: RunView, depth: int, step: StepView, now: float) -> dict[str, Any]:
+    begun_s = step.started - view.started if step.started is not None and view.started is not None else None
+    took_s = step.duration_s
+    if took_s is None and step.started is not None:
+        took_s = max(0.0, now - step.started)
+    return {
+        "name": step.name,
+        "kind": step.kind,
+        "depth": depth,
+        "status": str(step.status),
+        "route": step.route,
+        "reason": step.reason,
+        "worker": step.worker,
+        "begun_s": begun_s,
+        "took_s": took_s,
+        "first_token_s": step.first_token_s,
+        "tokens": step.output_tokens,
+        "tokens_per_s": step.tokens_per_s,
+        "cost": step.usage.cost,
+        "notes": notes(step),
+        "outputs": [[name, shorten(value_text(value), _MAX_VALUE_CHARS)] for name, value in step.outputs.items()],
+        "error": _error(step.error),
+    }
+
+
+def _error(error: Any) -> dict[str, str] | None:
+    if not error:
+        return None
+    return {
+        "title": error_title(error),
+        "hint": str(error.get("hint") or ""),
+        "traceback": str(error.get("traceback") or "").strip(),
+    }
