@@ -27,11 +27,19 @@ class TraceContext:
     span_id: str
 
 
-@dataclass(frozen=True, slots=True)
 class Code:
-    """A user's function, class or object, sent by value (cloudpickle) from the user to a worker, never back."""
+    """A user's function, class or object, sent by value (cloudpickle) from the user to a worker, never back.
 
-    value: Any
+    No dataclass on purpose: encoders take dataclasses for data.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"Code({self.value!r})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 #: How long a worker that was asked to go may take before it is killed.
 _STOP_GRACE_S = 2.0
+_POLL_S = 0.02
 
 ExitListener = Callable[[str, int, str], None]
 
@@ -68,6 +69,8 @@ class KernelLifecycle:
         self._on_exit = on_exit
         self._workers: dict[str, _Worker] = {}
         self._zygote: asyncio.subprocess.Process | None = None
+        self._zygote_lock = asyncio.Lock()
+        self._is_closing = False
 
     @property
     def zygote_socket(self) -> Path:
@@ -75,6 +78,10 @@ class KernelLifecycle:
 
     async def open(self) -> None:
         """Start the zygote; it imports while the host goes on, and serves when it is ready."""
+        await self._start_zygote()
+
+    async def _start_zygote(self) -> None:
+        self.zygote_socket.unlink(missing_ok=True)
         with (self._folder / "zygote.log").open("ab") as output:
             self._zygote = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -164,15 +171,20 @@ class KernelLifecycle:
             reason = f"{type(error).__name__}: {error}"
         self._workers.pop(worker_id, None)
         self._clean_up(worker)
-        self._on_exit(worker_id, status, reason)
+        if not self._is_closing:
+            self._on_exit(worker_id, status, reason)
 
     async def _await_zygote(self, spec: PoolSpec) -> None:
+        """Wait until the zygote serves. One that died is started again, once for each worker that asks."""
         if spec.python is not None:
             return
+        async with self._zygote_lock:
+            if self._zygote is None or self._zygote.returncode is not None:
+                await self._start_zygote()
         while not self.zygote_socket.exists():
             if self._zygote is None or self._zygote.returncode is not None:
                 raise RuntimeError(f"the zygote is gone; its last words are in {self._folder / 'zygote.log'}")
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_POLL_S)
 
     def _environment(self, worker_id: str, spec: PoolSpec, worker: _Worker) -> dict[str, str]:
         config = {
@@ -220,7 +232,8 @@ class KernelLifecycle:
         shutil.rmtree(worker.folder, ignore_errors=True)
 
     async def aclose(self) -> None:
-        """End every worker and the zygote, and wait for them."""
+        """End every worker and the zygote, and wait for them; their ends are told to nobody."""
+        self._is_closing = True
         for worker in list(self._workers.values()):
             await self._kill(worker)
         if self._zygote is not None and self._zygote.returncode is None:

@@ -75,9 +75,12 @@ class Zygote:
 
     def __init__(self, path: str) -> None:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(path)
-        Path(path).chmod(0o600)
+        # Bound under another name and then moved: who sees the path can connect to it.
+        draft = Path(f"{path}~")
+        self._listener.bind(str(draft))
+        draft.chmod(0o600)
         self._listener.listen(64)
+        draft.rename(path)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._peers: dict[int, _Peer] = {}

@@ -21,7 +21,6 @@ from dspex_lab.wire.messages import (
     Credit,
     Done,
     Failed,
-    FromHost,
     Message,
     Notice,
     Reply,
@@ -202,7 +201,7 @@ class Caller:
         finally:
             self._requests.pop(request.id, None)
 
-    def receive(self, message: FromHost, payload: Frames) -> bool:
+    def receive(self, message: Message, payload: Frames) -> bool:
         """Take in what the host said; False when the message is not for a caller."""
         match message:
             case ChunkOut():

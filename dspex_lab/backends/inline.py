@@ -1,0 +1,122 @@
+"""This very process as a place where calls run: no host, no kernels, the same operations and the same protocol.
+
+For tests and for small things where a pool is too much. What a worker process gives is missing here: a plain
+operation that was cancelled goes on in its thread until it returns, and nothing limits memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from dspex_lab.backends.base import BackendStatistics
+from dspex_lab.calls import Call
+from dspex_lab.errors import Cancelled, DeadlineExceeded, LabError, ProtocolError
+from dspex_lab.portal import Portal
+from dspex_lab.wire.caller import Caller, RemoteCall
+from dspex_lab.wire.framing import Frames
+from dspex_lab.wire.messages import Cancel, Failed, Message, Run, Started, Submit
+from dspex_lab.worker.dispatch import Dispatcher
+
+__all__ = ["InlineBackend"]
+
+
+class InlineBackend:
+    """Two joined ends of the protocol: the caller's, and a dispatcher whose main loop is on a thread of its own."""
+
+    name = "inline"
+
+    def __init__(self) -> None:
+        self._caller = Caller(self._to_dispatcher)
+        self._main: Portal | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        #: Calls that run as plain functions, which nothing can interrupt here.
+        self._uninterruptible: set[str] = set()
+        self._counts = {"calls": 0, "succeeded": 0, "failed": 0}
+
+    async def open(self) -> None:
+        if self._dispatcher is None:
+            self._main = Portal()
+            main = self._main.call_soon(asyncio.get_running_loop)
+            self._dispatcher = Dispatcher(main, self._to_caller, self.submit)
+
+    def submit(self, call: Call) -> RemoteCall:
+        self._counts["calls"] += 1
+        pending = self._caller.submit(call)
+        pending.on_end(lambda: self._ended(pending))
+        return pending
+
+    def _ended(self, pending: RemoteCall) -> None:
+        self._counts["succeeded" if pending.has_succeeded else "failed"] += 1
+        if timer := self._timers.pop(pending.call.id, None):
+            timer.cancel()
+        self._uninterruptible.discard(pending.call.id)
+
+    def _to_dispatcher(self, message: Message, payload: Frames) -> None:
+        if self._dispatcher is None:
+            if isinstance(message, Submit):
+                self._fail(message.id, ProtocolError("The backend is not open."))
+            return
+        if isinstance(message, Submit):
+            self._start(self._dispatcher, message, payload)
+            return
+        self._dispatcher.receive(message, payload)
+        if isinstance(message, Cancel) and message.id in self._uninterruptible:
+            self._fail(message.id, Cancelled("The call was cancelled; its function goes on until it returns."))
+
+    def _start(self, dispatcher: Dispatcher, submit: Submit, payload: Frames) -> None:
+        if submit.timeout_s is not None:
+            loop = asyncio.get_running_loop()
+            self._timers[submit.id] = loop.call_later(submit.timeout_s, self._expire, submit)
+        run = Run(
+            id=submit.id,
+            op=submit.op,
+            timeout_s=submit.timeout_s,
+            trace_id=submit.trace_id,
+            span_id=submit.span_id,
+            stream=submit.stream,
+            credit=submit.credit,
+        )
+        dispatcher.receive(run, payload)
+
+    def _expire(self, submit: Submit) -> None:
+        self._fail(
+            submit.id, DeadlineExceeded(f"{submit.op} was still running when its {submit.timeout_s:g} s were over.")
+        )
+        if self._dispatcher is not None:
+            self._dispatcher.receive(Cancel(submit.id), ())
+
+    def _to_caller(self, message: Message, payload: Frames) -> None:
+        if isinstance(message, Started):
+            if message.interruptible == "signal":
+                self._uninterruptible.add(message.id)
+            else:
+                self._uninterruptible.discard(message.id)
+        else:
+            self._caller.receive(message, payload)
+
+    def _fail(self, call_id: str, error: LabError) -> None:
+        self._caller.receive(Failed(call_id, error.to_dict()), ())
+
+    async def request(self, method: str, **params: Any) -> Any:
+        """Only ``status``: there is no host to order about."""
+        if method != "status":
+            raise ProtocolError(f"The inline backend knows no order {method!r}.")
+        return {"pid": os.getpid(), "in_flight": self._caller.in_flight, "pools": {}, "clients": []}
+
+    def statistics(self) -> BackendStatistics:
+        is_open = self._dispatcher is not None
+        return BackendStatistics(self.name, is_open=is_open, in_flight=self._caller.in_flight, **self._counts)
+
+    async def aclose(self) -> None:
+        self._caller.close()
+        self._dispatcher = None
+        main, self._main = self._main, None
+        if main is not None:
+            await asyncio.to_thread(main.close)
+
+    def __repr__(self) -> str:
+        state = "open" if self._dispatcher is not None else "closed"
+        return f"<InlineBackend [{state}, calls under way: {self._caller.in_flight}]>"
