@@ -21,7 +21,7 @@ import psutil
 import pytest
 import zmq
 
-__all__ = ["lab_runtime_dir"]
+__all__ = ["ended_host", "lab_runtime_dir"]
 
 #: How long what is ending may take to be gone, in seconds; waited only when something is left.
 GRACE_S = 3.0
@@ -61,6 +61,18 @@ def lab_runtime_dir() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
     if names:
         pytest.fail("The tests left processes running (killed now):\n  " + "\n  ".join(names))
+
+
+@pytest.fixture
+def ended_host(lab_runtime_dir: Path) -> Iterator[None]:
+    """For tests whose notebooks start a host: ends it, and all that came of it, when the test is over."""
+    yield
+    hosts = [one for one in _processes_marked_by(str(lab_runtime_dir)) if _describe(one).endswith("-m dspex_lab.pool")]
+    families = [process for host in hosts for process in (host, *host.children(recursive=True))]
+    for host in hosts:
+        host.terminate()
+    psutil.wait_procs(hosts, timeout=GRACE_S)
+    _kill([process for process in families if _is_alive(process)])
 
 
 def _processes_marked_by(folder: str) -> list[psutil.Process]:

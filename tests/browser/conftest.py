@@ -172,6 +172,11 @@ class NotebookPage:
     def run_all(self) -> None:
         self.command("notebook:run-all-cells")
 
+    def run_all_but_last(self) -> None:
+        """Start every cell above the last."""
+        self.page.locator(".jp-NotebookPanel .jp-CodeCell .jp-InputArea-editor").last.click()
+        self.command("notebook:run-all-above")
+
     def run_cell(self, index: int) -> None:
         """Start one cell."""
         self.cell(index).locator(".jp-InputArea-editor").click()
