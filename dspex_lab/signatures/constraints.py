@@ -1,0 +1,91 @@
+"""``Field(...)``: which options a field may have, and what they become.
+
+The options are pydantic's; the sentence about them that a model is shown is DSPy's own.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pydantic
+from pydantic.fields import FieldInfo
+
+__all__ = ["FIELD_OPTIONS", "constraint_sentence", "field_info", "field_options_of", "near"]
+
+_SENTENCES: Mapping[str, str] = {
+    "gt": "greater than: ",
+    "ge": "greater than or equal to: ",
+    "lt": "less than: ",
+    "le": "less than or equal to: ",
+    "min_length": "minimum length: ",
+    "max_length": "maximum length: ",
+    "multiple_of": "a multiple of the given number: ",
+    "allow_inf_nan": "allow 'inf', '-inf', 'nan' values: ",
+}
+_NUMBER = (int, float)
+#: Option -> what its value must be, and how that is called.
+_OPTION_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "gt": (_NUMBER, "a number"),
+    "ge": (_NUMBER, "a number"),
+    "lt": (_NUMBER, "a number"),
+    "le": (_NUMBER, "a number"),
+    "multiple_of": (_NUMBER, "a number"),
+    "min_length": ((int,), "a whole number"),
+    "max_length": ((int,), "a whole number"),
+    "max_digits": ((int,), "a whole number"),
+    "decimal_places": ((int,), "a whole number"),
+    "pattern": ((str,), "a string"),
+    "allow_inf_nan": ((bool,), "True or False"),
+    "strict": ((bool,), "True or False"),
+    "title": ((str,), "a string"),
+    "examples": ((list,), "a list"),
+    "description": ((str,), "a string"),
+    "desc": ((str,), "a string"),
+    "default": ((object,), "a value"),
+}
+
+#: The names that ``Field(...)`` takes.
+FIELD_OPTIONS: tuple[str, ...] = tuple(_OPTION_TYPES)
+_NOT_FOR_PYDANTIC = frozenset({"desc", "description", "default"})
+
+
+def option_fault(name: str, value: Any) -> str | None:
+    """What is wrong with the option ``name=value``, or None."""
+    if name not in _OPTION_TYPES:
+        return f"`Field` has no option `{name}`."
+    kinds, wanted = _OPTION_TYPES[name]
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds and object not in kinds):
+        return f"The option `{name}` wants {wanted}, not {value!r}."
+    if name in {"min_length", "max_length"} and isinstance(value, int) and value < 0:
+        return f"The option `{name}` cannot be negative."
+    return None
+
+
+def field_info(options: Mapping[str, Any]) -> FieldInfo | None:
+    """The pydantic metadata for ``options``, or None when none of them constrains or describes a value."""
+    kept = {name: value for name, value in options.items() if name not in _NOT_FOR_PYDANTIC}
+    return pydantic.Field(**kept) if kept else None
+
+
+def constraint_sentence(options: Mapping[str, Any]) -> str:
+    """What DSPy tells a model about these options; "" when it tells nothing."""
+    return ", ".join(f"{_SENTENCES[name]}{value}" for name, value in options.items() if name in _SENTENCES)
+
+
+def field_options_of(info: FieldInfo) -> dict[str, Any]:
+    """The inverse of :func:`field_info`: the options that a FieldInfo was made with, as far as they are ours."""
+    return {
+        name: value
+        for name, value in info._attributes_set.items()  # noqa: SLF001 (pydantic keeps them nowhere else)
+        if name in _OPTION_TYPES and name not in _NOT_FOR_PYDANTIC
+    }
+
+
+def near(word: str, candidates: Iterable[str], *, limit: int = 2000) -> str | None:
+    """The candidate that ``word`` was most likely meant to be; looks at no more than ``limit`` of them."""
+    pool = [name for name, _ in zip(candidates, range(limit), strict=False)]
+    lowered = {name.lower(): name for name in reversed(pool)}
+    found = difflib.get_close_matches(word[:80].lower(), lowered, n=1, cutoff=0.6)
+    return lowered[found[0]] if found else None

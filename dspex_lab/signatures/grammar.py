@@ -1,0 +1,352 @@
+"""Reads a signature: DSPy's string form and the ``%%signature`` cell form are one grammar.
+
+    signature := [docstring] fields "->" fields
+    fields    := field { ("," | NEWLINE) field }
+    field     := NAME [":" type] ["=" default | "=" Field(...)] ["#" description]
+
+A new line ends a field unless a bracket is open or one of the two lines plainly goes on (``,`` ``:`` ``=`` ``|`` ``->``
+at its end or at the start of the next). Linear in the text; the only exception is SignatureError.
+"""
+
+from __future__ import annotations
+
+import inspect
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from keyword import iskeyword
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from dspex_lab.errors import SignatureError
+from dspex_lab.signatures.annotations import Resolver
+from dspex_lab.signatures.constraints import constraint_sentence, field_info
+from dspex_lab.signatures.expressions import MAX_OPERATORS, parse_expression
+from dspex_lab.signatures.field import MISSING, Field, Signature, default_instructions
+from dspex_lab.signatures.known_types import BUILTIN_TYPES
+from dspex_lab.signatures.names import Fault, NameTable
+from dspex_lab.signatures.rebuild import annotate
+from dspex_lab.signatures.tokens import Source, Token, open_source, tokenize
+
+__all__ = ["parse_signature"]
+
+_GOES_ON_AFTER = frozenset({"comma", "colon", "equals", "arrow"})
+_GOES_ON_BEFORE = frozenset({"comma", "colon", "equals", "arrow"})
+_JOINING = frozenset("|.")
+
+
+def parse_signature(text: str, *, name: str = "Signature", namespace: Mapping[str, Any] | None = None) -> Signature:
+    """The signature that ``text`` says, in the string form or in the cell form.
+
+    Types are looked up among Python's, the white list and ``namespace``; nothing is evaluated.
+    Raises SignatureError with line, column and a hint.
+    """
+    if not isinstance(text, str):
+        raise SignatureError(
+            f"A signature is text, not {type(text).__name__}.", hint='Write it as "question -> answer".'
+        )
+    source = open_source(text)
+    return _Reader(source, tokenize(source), NameTable(namespace)).signature(name)
+
+
+@dataclass(slots=True)
+class _Item:
+    """The tokens of one field, before they are understood."""
+
+    tokens: list[Token]
+    comments: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Layout:
+    """What the text is made of; ``arrows`` are the arrows' tokens, ``has_lines`` whether new lines end fields."""
+
+    docstring: str | None = None
+    inputs: list[_Item] = field(default_factory=list)
+    outputs: list[_Item] = field(default_factory=list)
+    arrow: Token | None = None
+    is_string_form: bool = True
+
+
+class _Reader:
+    """One reading of one text."""
+
+    def __init__(self, source: Source, tokens: list[Token], names: NameTable) -> None:
+        self._source = source
+        self._tokens = tokens
+        self._names = names
+        self._resolver = Resolver(names)
+        self._seen: dict[str, Field] = {}
+
+    def signature(self, name: str) -> Signature:
+        if not any(token.kind not in ("newline", "comment") for token in self._tokens):
+            raise SignatureError("The signature is empty.", self._source.text, hint='Write at least "input -> output".')
+        layout = self._layout()
+        if layout.arrow is None:
+            self._no_arrow(layout)
+        for items, side, hint in (
+            (layout.inputs, "input", "Name what goes in before the `->`."),
+            (layout.outputs, "output", "Name what comes out after the `->`."),
+        ):
+            if not items:
+                raise self._source.error(f"The signature has no {side} field.", layout.arrow.start, hint=hint)
+        inputs = tuple(self._field(item, layout, is_input=True) for item in layout.inputs)
+        outputs = tuple(self._field(item, layout, is_input=False) for item in layout.outputs)
+        return Signature(
+            name=name,
+            instructions=layout.docstring or default_instructions(inputs, outputs),
+            inputs=inputs,
+            outputs=outputs,
+            text=self._source.text,
+            namespace=MappingProxyType(dict(self._names.used)),
+            name_roots=frozenset(self._names.roots),
+            form="string" if layout.is_string_form else "cell",
+        )
+
+    # --- Layout: which tokens belong to which field ---------------------------------------------------------------
+
+    def _layout(self) -> _Layout:
+        layout = _Layout()
+        tokens = self._after_docstring(layout)
+        current = _Item([])
+        last: _Item | None = None
+        is_line_start = True
+        for index, token in enumerate(tokens):
+            if token.kind == "comment":
+                layout.is_string_form = False
+                target = current if current.tokens else last
+                if target is not None and not is_line_start:
+                    target.comments.append(token.text.lstrip("#").strip())
+                continue
+            if token.kind == "newline":
+                is_line_start = True
+                if token.depth == 0 and current.tokens and self._ends_here(current.tokens[-1], tokens, index):
+                    last = self._close(current, layout)
+                    current = _Item([])
+                continue
+            is_line_start = False
+            if token.depth or token.kind not in ("comma", "arrow"):
+                current.tokens.append(token)
+                continue
+            if current.tokens:
+                last = self._close(current, layout)
+                current = _Item([])
+            elif token.kind == "comma" and not self._comma_may_stand(layout, last, token):
+                raise self._source.error("There is no field before this comma.", token.start, hint="Delete the comma.")
+            if token.kind == "arrow":
+                self._arrow(layout, token)
+                last = None
+        if current.tokens:
+            self._close(current, layout)
+        self._note_form(layout)
+        return layout
+
+    def _after_docstring(self, layout: _Layout) -> list[Token]:
+        """Takes leading strings as the instructions; gives back the tokens behind them."""
+        start = 0
+        parts: list[str] = []
+        while start < len(self._tokens) and self._tokens[start].kind in ("newline", "comment", "string"):
+            token = self._tokens[start]
+            if token.kind == "string":
+                parts.append(self._string(token))
+            start += 1
+        if parts:
+            layout.docstring = inspect.cleandoc("".join(parts))
+        return self._tokens[start:] if parts else self._tokens
+
+    def _string(self, token: Token) -> str:
+        try:
+            value = self._resolver.value(parse_expression(self._source, token.start, token.end, None).node)
+        except Fault:
+            value = None
+        if not isinstance(value, str):
+            raise self._source.error("The instructions must be a plain string.", token.start)
+        return value
+
+    def _ends_here(self, previous: Token, tokens: list[Token], index: int) -> bool:
+        """Whether the new line at ``index`` ends the field."""
+        if previous.kind in _GOES_ON_AFTER or previous.text in _JOINING:
+            return False
+        following = next((t for t in tokens[index + 1 :] if t.kind not in ("newline", "comment")), None)
+        return following is None or not (following.kind in _GOES_ON_BEFORE or following.text in _JOINING)
+
+    def _close(self, item: _Item, layout: _Layout) -> _Item:
+        (layout.inputs if layout.arrow is None else layout.outputs).append(item)
+        return item
+
+    def _comma_may_stand(self, layout: _Layout, last: _Item | None, token: Token) -> bool:
+        """A comma may follow a field that a new line ended; two commas, or one at the start, may not stand."""
+        side = layout.inputs if layout.arrow is None else layout.outputs
+        between = self._source.text[last.tokens[-1].end : token.start] if last else ""
+        return bool(side) and last is side[-1] and "," not in between
+
+    def _arrow(self, layout: _Layout, token: Token) -> None:
+        if layout.arrow is not None:
+            raise self._source.error(
+                "A signature has one `->`, and this is the second.",
+                token.start,
+                hint="Chain steps in a pipeline: each has a signature of its own.",
+            )
+        layout.arrow = token
+
+    def _note_form(self, layout: _Layout) -> None:
+        """The string form has no comments, no defaults, and its fields are separated by commas only."""
+        for items in (layout.inputs, layout.outputs):
+            for left, right in pairwise(items):
+                if "," not in self._source.text[left.tokens[-1].end : right.tokens[0].start]:
+                    layout.is_string_form = False
+            if any(token.kind == "equals" and not token.depth for item in items for token in item.tokens):
+                layout.is_string_form = False
+        if layout.arrow is not None:
+            line = self._source.place(layout.arrow.start)[0]
+            if self._source.text.split("\n")[line - 1].strip() == "->" and layout.docstring is not None:
+                layout.is_string_form = False
+
+    def _no_arrow(self, layout: _Layout) -> NoReturn:
+        for item in layout.inputs:
+            for token, following in pairwise(item.tokens):
+                if (token.text, following.text) in (("=", ">"), ("-", "-"), ("–", ">")) or token.text in (
+                    "→",
+                    "⟶",
+                    "⇒",
+                ):
+                    raise self._source.error("This is not the arrow.", token.start, hint="Write it as `->`.")
+        raise self._source.error(
+            "The signature has no `->`.",
+            layout.inputs[-1].tokens[-1].end if layout.inputs else 0,
+            hint='Inputs, `->`, outputs: "question -> answer"; in a cell the arrow has a line of its own.',
+        )
+
+    # --- Fields -----------------------------------------------------------------------------------------------------
+
+    def _field(self, item: _Item, layout: _Layout, *, is_input: bool) -> Field:
+        tokens = item.tokens
+        name = self._name(tokens[0])
+        colon, equals = self._marks(tokens, name)
+        line, column = self._source.place(tokens[0].start)
+        annotation_end = tokens[-1].end if equals is None else tokens[equals - 1].end
+        annotation: Any = str
+        text = ""
+        self._resolver.options = {}
+        if colon is not None:
+            start = tokens[colon].end
+            text = self._source.text[start:annotation_end].strip()
+            annotation = self._annotation(tokens[colon + 1 : equals], tokens[colon], name)
+        options = dict(self._resolver.options)
+        default = options.pop("default", MISSING)
+        if equals is not None:
+            annotation, default, more = self._right_side(tokens, equals, name, annotation)
+            options.update(more)
+        if default is not MISSING and not is_input:
+            raise self._source.error(
+                f"The output `{name}` cannot have a default.",
+                tokens[equals if equals is not None else 0].start,
+                field=name,
+                hint="An output that the model may leave out is `type | None`.",
+            )
+        said = options.pop("desc", None) or options.pop("description", None) or " ".join(filter(None, item.comments))
+        options.pop("description", None)
+        found = Field(
+            name, annotation, text, said, is_input, default, line, column,
+            "" if layout.is_string_form else constraint_sentence(options),
+        )  # fmt: skip
+        self._remember(found, tokens[0])
+        return found
+
+    def _name(self, token: Token) -> str:
+        """The field's name, normalised as Python does it."""
+        hint = None
+        if token.kind == "string":
+            message = "A string cannot stand here."
+            hint = "Instructions come first, before all fields; words about a field go behind a `#`."
+        elif token.text == "*":
+            message, hint = "A signature has no `*`.", "Name each field."
+        elif token.kind != "word":
+            message, hint = f"A field cannot begin with `{token.text}`.", "Begin with its name: `question: str`."
+        elif not token.text.isidentifier():
+            message, hint = f"`{token.text}` is no name.", "Use letters, digits and `_`, and no digit at the start."
+        elif iskeyword(token.text):
+            message, hint = f"`{token.text}` is a word of Python.", f"Call it `{token.text}_`."
+        elif token.text.startswith("_"):
+            message, hint = "A field's name cannot begin with `_`.", f"Call it `{token.text.lstrip('_') or 'field'}`."
+        else:
+            return token.text if token.text.isascii() else unicodedata.normalize("NFKC", token.text)
+        raise self._source.error(message, token.start, hint=hint)
+
+    def _marks(self, tokens: list[Token], name: str) -> tuple[int | None, int | None]:
+        """Where the field's colon and its equals sign are."""
+        colon = equals = None
+        operators = 0
+        for index, token in enumerate(tokens[1:], start=1):
+            operators += token.kind == "other"
+            if token.depth:
+                continue
+            if token.kind == "colon" and colon is None and equals is None:
+                colon = index
+            elif token.kind == "equals" and equals is None:
+                equals = index
+        if operators > MAX_OPERATORS:
+            raise self._source.error(f"The type of `{name}` is too long to be read.", tokens[0].start, field=name)
+        if len(tokens) > 1 and colon != 1 and equals != 1:
+            raise self._misplaced(tokens, name)
+        return colon, equals
+
+    def _misplaced(self, tokens: list[Token], name: str) -> SignatureError:
+        token = tokens[1]
+        if token.kind == "word":
+            hint = f"Put a comma or a new line between two fields, `:` before a type: `{name}: {token.text}`."
+        elif token.text == "-":
+            hint = f"A name has no hyphen: `{name}_…`."
+        elif token.kind == "open":
+            hint = "A type goes behind a colon: `name: list[str]`."
+        else:
+            hint = "A field is `name`, or `name: type`."
+        return self._source.error(
+            f"`{token.text}` cannot follow the name `{name}`.", token.start, field=name, hint=hint
+        )
+
+    def _annotation(self, tokens: list[Token], colon: Token, name: str) -> Any:
+        if not tokens:
+            raise self._source.error(
+                f"The type of `{name}` is missing.",
+                colon.start,
+                field=name,
+                hint=f"Write `{name}: str`, or drop the `:`.",
+            )
+        if len(tokens) == 1 and tokens[0].text in BUILTIN_TYPES:
+            return BUILTIN_TYPES[tokens[0].text]
+        expression = parse_expression(self._source, tokens[0].start, tokens[-1].end, name)
+        try:
+            return self._resolver.annotation(expression.node)
+        except Fault as fault:
+            raise expression.error(fault, name) from None
+        except RecursionError:
+            raise self._source.error(f"The type of `{name}` is nested too deep.", colon.start, field=name) from None
+
+    def _right_side(
+        self, tokens: list[Token], equals: int, name: str, annotation: Any
+    ) -> tuple[Any, Any, dict[str, Any]]:
+        """What ``= value`` or ``= Field(...)`` says: the annotation with it, the default, and the options."""
+        mark = tokens[equals]
+        if equals + 1 >= len(tokens):
+            raise self._source.error(f"The default of `{name}` is missing.", mark.start, field=name)
+        expression = parse_expression(self._source, tokens[equals + 1].start, tokens[-1].end, name)
+        try:
+            if not self._resolver.is_field_call(expression.node):
+                return annotation, self._resolver.value(expression.node), {}
+            options = self._resolver.field_options(expression.node)
+        except Fault as fault:
+            raise expression.error(fault, name) from None
+        default = options.pop("default", MISSING)
+        info = field_info(options)
+        return annotation if info is None else annotate(annotation, (info,)), default, options
+
+    def _remember(self, found: Field, token: Token) -> None:
+        earlier = self._seen.get(found.name)
+        if earlier is not None:
+            is_both = earlier.is_input != found.is_input
+            message = f"`{found.name}` is on both sides." if is_both else f"`{found.name}` is there twice."
+            hint = f"Give one of them another name, such as `{'new_' if is_both else 'other_'}{found.name}`."
+            raise self._source.error(message, token.start, field=found.name, hint=hint)
+        self._seen[found.name] = found
