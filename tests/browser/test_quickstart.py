@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +50,7 @@ def watch_text(page: Page) -> None:
 def growth(page: Page) -> int:
     """How often the streamed text grew since :func:`watch_text`."""
     lengths: list[int] = page.evaluate("() => window.lengths")
-    return sum(after > before for before, after in zip(lengths, lengths[1:], strict=False))
+    return sum(after > before for before, after in itertools.pairwise(lengths))
 
 
 def panel(cell: Locator) -> Locator:
