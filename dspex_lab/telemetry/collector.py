@@ -1,0 +1,157 @@
+"""Counts: how many calls, errors, hits and tokens, and how long they took, by operation, pool and route.
+
+Fed by :meth:`Collector.record`, or by an event hub through :meth:`Collector.observe`. Memory is bounded whatever is
+recorded. Knows nothing of who asks: the router's strategies, panels and ``lab.statistics()`` all read the snapshot.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from dspex_lab.calls import Usage
+from dspex_lab.clock import Clock, SystemClock
+from dspex_lab.telemetry.events import Event
+from dspex_lab.telemetry.histogram import Histogram, HistogramSnapshot
+
+__all__ = ["Collector", "CollectorStatistics", "SeriesStatistics"]
+
+#: What further series are counted under once ``max_series`` are there.
+_OVERFLOW = ("(other)", "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesStatistics:
+    """What was counted for one operation, pool and route; ``latency`` in seconds."""
+
+    operation: str
+    pool: str
+    route: str
+    calls: int
+    errors: int
+    cache_hits: int
+    usage: Usage
+    latency: HistogramSnapshot
+
+    @property
+    def error_rate(self) -> float:
+        """Errors per call, from 0.0 to 1.0."""
+        return self.errors / self.calls if self.calls else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorStatistics:
+    """Everything that was counted since ``since`` (epoch seconds); ``events`` counts observed events by name."""
+
+    since: float
+    total: SeriesStatistics
+    series: tuple[SeriesStatistics, ...]
+    events: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, operation: str) -> tuple[SeriesStatistics, ...]:
+        """The series of one operation."""
+        return tuple(one for one in self.series if one.operation == operation)
+
+
+@dataclass(slots=True)
+class _Series:
+    calls: int = 0
+    errors: int = 0
+    cache_hits: int = 0
+    usage: Usage = field(default_factory=Usage)
+    latency: Histogram = field(default_factory=Histogram)
+
+    def add(self, other: _Series) -> None:
+        self.calls += other.calls
+        self.errors += other.errors
+        self.cache_hits += other.cache_hits
+        self.usage = self.usage + other.usage
+        self.latency.merge(other.latency)
+
+    def freeze(self, operation: str, pool: str, route: str) -> SeriesStatistics:
+        return SeriesStatistics(
+            operation, pool, route, self.calls, self.errors, self.cache_hits, self.usage, self.latency.snapshot()
+        )
+
+
+class Collector:
+    """Counts calls. Safe from any thread."""
+
+    def __init__(self, clock: Clock | None = None, *, max_series: int = 1_000) -> None:
+        self._since = (clock or SystemClock()).now()
+        self._max_series = max_series
+        self._lock = threading.Lock()
+        self._series: dict[tuple[str, str, str], _Series] = {}
+        self._events: Counter[str] = Counter()
+
+    def record(
+        self,
+        operation: str,
+        duration_s: float,
+        *,
+        pool: str = "",
+        route: str = "",
+        is_error: bool = False,
+        is_cache_hit: bool = False,
+        usage: Usage | None = None,
+    ) -> None:
+        """Count one call that is over."""
+        with self._lock:
+            series = self._series_of(operation, pool, route)
+            series.calls += 1
+            series.errors += is_error
+            series.cache_hits += is_cache_hit
+            if usage is not None:
+                series.usage = series.usage + usage
+            series.latency.record(duration_s)
+
+    def observe(self, event: Event) -> None:
+        """Count an event by its name: an observer for :meth:`EventHub.on`. A ``native.execute`` or
+        ``python.execute`` is a call, too."""
+        with self._lock:
+            self._events[event.name] += 1
+        route, _, kind = event.name.partition(".")
+        if kind != "execute":
+            return
+        what: Mapping[str, Any] = event.attributes
+        usage = what.get("usage")
+        self.record(
+            str(what.get("operation", "")),
+            float(what.get("duration_s") or what.get("run_s") or 0.0),
+            pool=str(what.get("pool") or ""),
+            route=str(what.get("route") or route),
+            is_error=bool(what.get("error")),
+            usage=usage if isinstance(usage, Usage) else None,
+        )
+
+    def statistics(self) -> CollectorStatistics:
+        with self._lock:
+            total = _Series()
+            for series in self._series.values():
+                total.add(series)
+            frozen = tuple(series.freeze(*key) for key, series in sorted(self._series.items()))
+            return CollectorStatistics(
+                self._since, total.freeze("", "", ""), frozen, MappingProxyType(dict(self._events))
+            )
+
+    def reset(self) -> None:
+        """Forget everything counted so far."""
+        with self._lock:
+            self._series.clear()
+            self._events.clear()
+
+    def _series_of(self, operation: str, pool: str, route: str) -> _Series:
+        key = (operation, pool, route)
+        if key not in self._series and len(self._series) >= self._max_series:
+            key = _OVERFLOW
+        return self._series.setdefault(key, _Series())
+
+    def __repr__(self) -> str:
+        with self._lock:
+            calls = sum(one.calls for one in self._series.values())
+            errors = sum(one.errors for one in self._series.values())
+            return f"<Collector [series: {len(self._series)}, calls: {calls}, errors: {errors}]>"
