@@ -7,7 +7,11 @@ This module imports nothing of the house.
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
 from typing import Any, ClassVar
 
 __all__ = [
@@ -31,6 +35,8 @@ __all__ = [
     "error_from_dict",
 ]
 
+_OWN_FOLDER = str(Path(__file__).parent)
+
 
 class LabError(Exception):
     """The root. ``message`` is one sentence; ``hint`` says what to try; ``retryable`` whether to try again."""
@@ -48,6 +54,13 @@ class LabError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\nHint: {self.hint}" if self.hint else self.message
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback: the message, the user's own line, the hint."""
+        shows_place = getattr(self, "line", None) is not None or getattr(self, "where", "")
+        own_line = "" if shows_place else _own_line(self.__traceback__)
+        head, *rest = str(self).split("\n")
+        return [f"{type(self).__name__}: {head}", *([own_line] if own_line else []), *rest]
 
     def to_dict(self) -> dict[str, Any]:
         """The error as plain data, for the wire, the journal and the panels."""
@@ -284,6 +297,21 @@ def error_from_dict(data: Mapping[str, Any]) -> LabError:
         retryable=data.get("retryable"),
         **fields,
     )
+
+
+def _own_line(trace: TracebackType | None) -> str:
+    """The innermost line of the user's own code that ``trace`` passed through, as text; "" when there is none."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(trace)
+        if frame.line and not frame.filename.startswith((_OWN_FOLDER, sys.prefix, sys.base_prefix))
+    ]
+    if not frames:
+        return ""
+    frame = frames[-1]
+    is_cell = frame.filename.startswith("<") or "ipykernel_" in frame.filename
+    place = "" if is_cell else f"{Path(frame.filename).name}, "
+    return f"  {place}line {frame.lineno}: {frame.line}"
 
 
 def _plain(value: Any) -> Any:

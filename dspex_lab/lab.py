@@ -1,0 +1,191 @@
+"""The composition root: builds everything, closes everything, and is the one place that holds mutable state.
+
+A :class:`Lab` is a connection to the user's pool host with a router on it; :func:`current_lab` is the one that the
+public functions and the magics use. Nothing is started before it is needed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import SecretStr
+
+from dspex_lab.backends.base import Backend
+from dspex_lab.backends.kernels import KernelBackend
+from dspex_lab.calls import LmSpec
+from dspex_lab.clock import Clock, SystemClock
+from dspex_lab.errors import ConfigurationError
+from dspex_lab.portal import Portal
+from dspex_lab.router import Router
+from dspex_lab.settings import PoolSpec, Settings
+from dspex_lab.telemetry.events import EventHub
+from dspex_lab.telemetry.host_view import HostView
+
+__all__ = ["Lab", "current_lab", "use_lab"]
+
+
+class Lab:
+    """A router on the user's pool host, with an event loop of its own. Close it, or use it with ``with``.
+
+    ``settings`` come from the environment when none are given. ``backend`` replaces the pool host, in tests.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, backend: Backend | None = None, clock: Clock | None = None
+    ) -> None:
+        self.settings = settings or Settings.create()
+        self.clock = clock or SystemClock()
+        self.hub = EventHub(self.clock)
+        self.portal = Portal()
+        self.backend: Backend = backend or self.portal.call_soon(self._kernel_backend)
+        self.router = Router(self.backend, self._lm_spec(), hub=self.hub, clock=self.clock)
+        self._is_closed = False
+        atexit.register(self.close)
+
+    def _kernel_backend(self) -> Backend:
+        return KernelBackend(self.settings, label=f"notebook {os.getpid()}")
+
+    # --- the host ---------------------------------------------------------------------------------------------
+
+    def start(self, pool: str | None = None) -> HostView:
+        """Connect to the host, starting one if there is none, and wake ``pool`` (None: every pool with a floor)."""
+        self.portal.run(self.backend.open)
+        names = [pool] if pool else [spec.name for spec in self.settings.pools if spec.min_ready]
+        for name in names:
+            self.request("pools.start", name=name)
+        return self.status()
+
+    def start_in_background(self) -> None:
+        """Connect to the host while the user goes on typing; what goes wrong shows with the first call."""
+        self.portal.start(self._warm_up).add_done_callback(lambda future: future.cancelled() or future.exception())
+
+    async def _warm_up(self) -> None:
+        await self.backend.open()
+        for spec in self.settings.pools:
+            if spec.min_ready:
+                await self.backend.request("pools.start", name=spec.name)
+
+    def stop(self) -> None:
+        """End the host with all its workers; the next call starts another."""
+        self.request("stop")
+
+    def status(self) -> HostView:
+        """The host, its pools and their workers, as they are now."""
+        return HostView.from_status(self.request("status"))
+
+    def request(self, method: str, **params: Any) -> Any:
+        """Ask the host itself; the value is plain data."""
+
+        async def ask() -> Any:
+            return await self.backend.request(method, **params)
+
+        return self.portal.run(ask)
+
+    def resize(self, pool: str, size: int) -> HostView:
+        """Change how many workers ``pool`` may have, while it works."""
+        self.request("pools.resize", name=pool, size=size)
+        return self.status()
+
+    def add_pool(self, spec: PoolSpec) -> None:
+        """Have the host keep another pool."""
+        self.request("pools.ensure", specs=[spec.model_dump(mode="json")])
+        self.settings = self.settings.model_copy(update={"pools": (*self.settings.pools, spec)})
+
+    # --- the language model -----------------------------------------------------------------------------------
+
+    @property
+    def lm(self) -> LmSpec:
+        """The language model that steps use unless they name their own."""
+        return self.router.lm
+
+    def use_lm(self, model: str, **values: Any) -> LmSpec:
+        """Make ``model`` (``provider/name`` or ``local/NAME``) the default. ``values``: ``api_base``, ``api_key``,
+        ``temperature``, ``max_tokens``, ``timeout_s``. A key that is not given is taken from the notebook's own
+        environment (``OPENAI_API_KEY`` and the like) when the model is of that provider."""
+        if "/" not in model or not all(model.split("/", 1)):
+            raise ConfigurationError(
+                f"{model!r} is no model's name.",
+                "lm",
+                "provider/name",
+                model,
+                hint="For example local/smollm2-135m, openai/gpt-4o-mini or ollama_chat/llama3.2.",
+            )
+        allowed = {"api_base", "api_key", "temperature", "max_tokens", "timeout_s"}
+        unknown = sorted(values.keys() - allowed)
+        if unknown:
+            raise ConfigurationError(
+                f"A language model has no setting {unknown[0]!r}.", f"lm_{unknown[0]}", ", ".join(sorted(allowed))
+            )
+        update: dict[str, Any] = {"lm": model, "lm_api_base": None, "lm_api_key": None}
+        update |= {f"lm_{name}": value for name, value in values.items()}
+        self.settings = Settings.create(**(self.settings.model_dump() | update))
+        self.router.lm = self._lm_spec()
+        return self.router.lm
+
+    def _lm_spec(self) -> LmSpec:
+        settings = self.settings
+        return LmSpec(
+            model=settings.lm,
+            api_base=settings.lm_api_base,
+            api_key=_api_key(settings.lm, settings.lm_api_key, os.environ),
+            temperature=settings.lm_temperature,
+            max_tokens=settings.lm_max_tokens,
+            timeout_s=settings.lm_timeout_s,
+        )
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Cancel what is under way and leave the host, which goes on. Safe to call twice."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        atexit.unregister(self.close)
+        self.portal.run(self.backend.aclose)
+        self.portal.close()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Lab [{'closed' if self._is_closed else 'open'}, lm: {self.lm.model}, {self.backend!r}]>"
+
+
+def _api_key(model: str, given: SecretStr | None, environment: Mapping[str, str]) -> str | None:
+    """The key for ``model``: the one that was set, else the provider's own variable in the notebook."""
+    if given is not None:
+        return given.get_secret_value()
+    provider = model.split("/", 1)[0].upper().replace("-", "_")
+    return environment.get(f"{provider}_API_KEY")
+
+
+_lock = threading.Lock()
+_current: Lab | None = None
+
+
+def current_lab() -> Lab:
+    """The lab that the public functions use; made when it is first asked for."""
+    global _current
+    with _lock:
+        if _current is None or _current.is_closed:
+            _current = Lab()
+        return _current
+
+
+def use_lab(lab: Lab | None) -> Lab | None:
+    """Make ``lab`` the current one; returns the one before it, which is not closed."""
+    global _current
+    with _lock:
+        before, _current = _current, lab
+    return before

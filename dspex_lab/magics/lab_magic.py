@@ -1,0 +1,144 @@
+"""``%lab``: questions and orders in one line: status, start, stop, lm, pools, logs, connect, help."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from dspex_lab.calls import LmSpec
+from dspex_lab.errors import ConfigurationError
+from dspex_lab.lab import Lab, current_lab
+
+__all__ = ["COMMANDS", "HELP", "run_command"]
+
+HELP = """The lab in one line.
+
+    %lab                          what runs: the host, its pools and workers
+    %lab start [POOL]             start the host, and workers for POOL
+    %lab stop                     end the host and every worker; the next call starts another
+    %lab lm                       which language model is used
+    %lab lm openai/gpt-4o-mini [api_base=URL] [temperature=0.2] [max_tokens=512] [timeout_s=60]
+                                  use another: provider/name, as DSPy and LiteLLM write it, or local/NAME
+    %lab pools [POOL SIZE]        the pools; with a size, resize one while it works
+    %lab logs [WORKER]            the last words of the host and its workers
+    %lab connect WORKER           how to open a console on a worker
+    %lab help                     this text
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text that shows as it is, in a notebook and in a terminal."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def run_command(line: str) -> Any:
+    """Carry out the command in ``line``; its value is what to show. Raises ``ConfigurationError`` for what is none."""
+    try:
+        name, *arguments = shlex.split(line) or ["status"]
+    except ValueError as error:
+        raise ConfigurationError(f"%lab {line} cannot be read: {error}.", "%lab") from error
+    command = COMMANDS.get(name)
+    if command is None:
+        near = get_close_matches(name, COMMANDS, n=1)
+        raise ConfigurationError(
+            f"%lab knows no command {name!r}.",
+            "%lab",
+            ", ".join(COMMANDS),
+            name,
+            hint=f"Did you mean %lab {near[0]}?" if near else "%lab help lists the commands.",
+        )
+    return command(*arguments)
+
+
+def _takes(count: str, arguments: tuple[str, ...], *allowed: int) -> None:
+    if len(arguments) not in allowed:
+        raise ConfigurationError(f"That takes {count}.", "%lab", count, " ".join(arguments), hint="See %lab help.")
+
+
+def _status(*arguments: str) -> Any:
+    _takes("no argument", arguments, 0)
+    return current_lab().status()
+
+
+def _start(*arguments: str) -> Any:
+    _takes("at most one pool", arguments, 0, 1)
+    return current_lab().start(*arguments)
+
+
+def _stop(*arguments: str) -> Any:
+    _takes("no argument", arguments, 0)
+    current_lab().stop()
+    return Text("The pool host is ending, and its workers with it. The next call starts another.")
+
+
+def _lm(*arguments: str) -> Any:
+    lab = current_lab()
+    if not arguments:
+        return Text(_describe(lab.lm))
+    model, *settings = arguments
+    values = dict(_setting(text) for text in settings)
+    return Text(_describe(lab.use_lm(model, **values)))
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise ConfigurationError(
+            f"{text!r} is no setting.", "%lab lm", "name=value", text, hint="For example temperature=0.2."
+        )
+    return name, value
+
+
+def _describe(lm: LmSpec) -> str:
+    figures = {"temperature": lm.temperature, "max_tokens": lm.max_tokens, "api_base": lm.api_base}
+    given = ", ".join(f"{name} {value}" for name, value in figures.items() if value is not None)
+    where = "on this machine" if lm.is_local else "remote"
+    return f"{lm.model} ({where}{', ' + given if given else ''})"
+
+
+def _pools(*arguments: str) -> Any:
+    _takes("nothing, or a pool and its size", arguments, 0, 2)
+    lab: Lab = current_lab()
+    if not arguments:
+        return lab.status()
+    name, size = arguments
+    if not size.isdigit():
+        raise ConfigurationError(f"{size!r} is no size of a pool.", f"pools.{name}.size", "a number", size)
+    return lab.resize(name, int(size))
+
+
+def _logs(*arguments: str) -> Any:
+    _takes("at most one worker", arguments, 0, 1)
+    logs: dict[str, str] = current_lab().request("logs")
+    chosen = {path: text for path, text in logs.items() if not arguments or arguments[0] in path}
+    return Text("\n\n".join(f"── {path}\n{text.rstrip() or '(empty)'}" for path, text in chosen.items()))
+
+
+def _connect(*arguments: str) -> Any:
+    _takes("one worker", arguments, 1)
+    path = current_lab().request("worker.connection", worker=arguments[0])
+    return Text(f"In a terminal: jupyter console --existing {path}")
+
+
+def _help(*_: str) -> Any:
+    return Text(HELP)
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "status": _status,
+    "start": _start,
+    "stop": _stop,
+    "lm": _lm,
+    "pools": _pools,
+    "logs": _logs,
+    "connect": _connect,
+    "help": _help,
+}

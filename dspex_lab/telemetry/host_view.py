@@ -1,0 +1,156 @@
+"""What a host looks like: a pure value over the status that it reports, with its text and HTML forms.
+
+Notebooks, terminals and the JupyterLab panels show the same; knows nothing of sockets or kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Self
+
+__all__ = ["HostView", "PoolView", "WorkerView"]
+
+_MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """One worker: memory in bytes, CPU in seconds since its start."""
+
+    id: str
+    state: str
+    pid: int | None
+    in_flight: int
+    calls_done: int
+    rss_bytes: int
+    cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """One pool: how many workers it may have, what waits, what it did, and what troubles it."""
+
+    name: str
+    size: int
+    queued: int
+    submitted: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    lost_workers: int
+    trouble: str | None
+    workers: tuple[WorkerView, ...]
+
+    @property
+    def in_flight(self) -> int:
+        return sum(worker.in_flight for worker in self.workers)
+
+    @property
+    def rss_bytes(self) -> int:
+        return sum(worker.rss_bytes for worker in self.workers)
+
+    def states(self) -> str:
+        """The workers' states with their numbers: "2 ready, 1 busy"."""
+        names = [worker.state for worker in self.workers]
+        return ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names)) or "asleep"
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """The host and all that it keeps."""
+
+    host_id: str
+    pid: int
+    uptime_s: float
+    clients: tuple[str, ...]
+    pools: tuple[PoolView, ...]
+
+    @classmethod
+    def from_status(cls, status: Mapping[str, Any]) -> Self:
+        """The view of what the host answered to ``status``."""
+        return cls(
+            host_id=str(status.get("host_id", "")),
+            pid=int(status["pid"]),
+            uptime_s=float(status.get("uptime_s", 0.0)),
+            clients=tuple(str(client["name"]) for client in status["clients"]),
+            pools=tuple(_pool(name, pool) for name, pool in status["pools"].items()),
+        )
+
+    def pool(self, name: str) -> PoolView:
+        """The pool called ``name``; ``KeyError`` when there is none."""
+        for pool in self.pools:
+            if pool.name == name:
+                return pool
+        raise KeyError(name)
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                pool.name,
+                f"{len(pool.workers)} of {pool.size}",
+                pool.trouble or pool.states(),
+                f"{pool.in_flight} running, {pool.queued} waiting",
+                f"{pool.succeeded} done, {pool.failed} failed",
+                f"{pool.rss_bytes / _MB:.0f} MB" if pool.workers else "",
+            )
+            for pool in self.pools
+        ]
+
+    def _headline(self) -> str:
+        who = "notebook" if len(self.clients) == 1 else "notebooks"
+        return f"Pool host {self.host_id}: up {_duration(self.uptime_s)}, pid {self.pid}, {len(self.clients)} {who}"
+
+    def __repr__(self) -> str:
+        rows = [_HEADINGS, *self._rows()]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([self._headline(), *lines])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th style="text-align:left">{escape(cell)}</th>' for cell in _HEADINGS)
+        body = "".join(
+            "<tr>" + "".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) + "</tr>"
+            for row in self._rows()
+        )
+        caption = f'<caption style="text-align:left;opacity:.7;white-space:nowrap">{escape(self._headline())}</caption>'
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+_HEADINGS = ("pool", "workers", "state", "calls", "so far", "memory")
+
+
+def _pool(name: str, pool: Mapping[str, Any]) -> PoolView:
+    counters = pool["counters"]
+    return PoolView(
+        name=name,
+        size=pool["spec"]["size"],
+        queued=pool["queued"],
+        submitted=counters["submitted"],
+        succeeded=counters["succeeded"],
+        failed=counters["failed"],
+        cancelled=counters["cancelled"],
+        lost_workers=counters["lost_workers"],
+        trouble=pool["trouble"],
+        workers=tuple(
+            WorkerView(
+                worker["id"],
+                worker["state"],
+                worker["pid"],
+                worker["in_flight"],
+                worker["calls_done"],
+                worker["rss_bytes"],
+                worker["cpu_s"],
+            )
+            for worker in pool["workers"]
+        ),
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
