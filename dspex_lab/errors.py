@@ -57,7 +57,7 @@ class LabError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback: the message, the user's own line, the hint."""
-        shows_place = getattr(self, "line", None) is not None or getattr(self, "where", "")
+        shows_place = getattr(self, "line", None) is not None or bool(getattr(self, "where", ""))
         own_line = "" if shows_place else _own_line(self.__traceback__)
         head, *rest = str(self).split("\n")
         return [f"{type(self).__name__}: {head}", *([own_line] if own_line else []), *rest]

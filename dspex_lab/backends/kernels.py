@@ -38,9 +38,10 @@ class KernelBackend:
 
     name = "kernels"
 
-    def __init__(self, settings: Settings, *, label: str = "notebook") -> None:
+    def __init__(self, settings: Settings, *, label: str = "notebook", role: str = "client") -> None:
         self._settings = settings
         self._label = label
+        self._role = role
         self._socket: PolledSocket | None = None
         self._caller = Caller(self._send)
         self._welcome: asyncio.Future[Welcome] | None = None
@@ -96,7 +97,7 @@ class KernelBackend:
         try:
             socket.connect(host.address)
             self._socket = socket
-            self._send(Hello(PROTOCOL_VERSION, host.key, "client", self._label, os.getpid()), ())
+            self._send(Hello(PROTOCOL_VERSION, host.key, self._role, self._label, os.getpid()), ())
             welcome = await self._welcome
             self._watch_host(welcome.pid)
         except BaseException:

@@ -43,7 +43,7 @@ class Broker:
         worker = None
         if hello.role == "worker":
             worker = self.workforce.greet(hello.name, peer, hello.pid)
-        self.peers[peer] = PeerRecord(hello.name, hello.pid, worker)
+        self.peers[peer] = PeerRecord(hello.name, hello.pid, hello.role, worker)
         if worker is not None:
             self.balance(self.workforce.pools[worker.pool])
 

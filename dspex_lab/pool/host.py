@@ -108,7 +108,7 @@ class Host:
             enforce(self.broker, examine(self.broker.calls.values(), pools, now, limits))
             for pool in pools:
                 self.broker.balance(pool)
-            if self.broker.calls or any(peer.worker is None for peer in self.broker.peers.values()):
+            if self.broker.calls or any(peer.role == "client" for peer in self.broker.peers.values()):
                 self._needed_at = now
             elif now - self._needed_at >= self.settings.idle_exit_s:
                 log.info("Nobody needed the host for %g s; it leaves.", self.settings.idle_exit_s)
@@ -149,7 +149,7 @@ class Host:
                 hint="Restart the host (%lab stop) after an upgrade of dspex_lab.",
             )
         self.broker.add_peer(peer, hello)
-        if hello.role == "client":
+        if hello.role != "worker":
             self._watch_process(peer, hello.pid)
         self.send(peer, Welcome(PROTOCOL_VERSION, self.connection.host_id, os.getpid()))
 

@@ -44,7 +44,7 @@ class Orders:
 
     def status(self) -> dict[str, Any]:
         """The host, its clients, and every pool with its workers."""
-        clients = [peer for peer in self.broker.peers.values() if peer.worker is None]
+        clients = [peer for peer in self.broker.peers.values() if peer.role == "client"]
         return {
             "host_id": self.host_id,
             "pid": os.getpid(),

@@ -99,10 +99,11 @@ class WorkerRecord:
 
 @dataclass(slots=True)
 class PeerRecord:
-    """Who said hello: a client (a notebook), or a worker. ``calls`` are those that it made and waits for."""
+    """Who said hello: a client (a notebook), an observer (a panel, which keeps no host alive), or a worker. ``calls`` are those that it made and waits for."""
 
     name: str
     pid: int
+    role: str = "client"
     worker: WorkerRecord | None = None
     calls: set[str] = field(default_factory=set)
 

@@ -1,4 +1,4 @@
-"""The server's line to the pool host: made when it is asked for, made again when it was lost, never a host of its own."""
+"""The server's line to the pool host: made on demand, made again when it was lost, never a host of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class HostClient:
         if find_host(self._settings.runtime_dir) is None:
             return None
         if self._backend is None:
-            self._backend = KernelBackend(self._settings, label="Jupyter Server")
+            self._backend = KernelBackend(self._settings, label="Jupyter Server", role="observer")
         status: dict[str, Any] = await self._backend.request("status")
         return status
 

@@ -49,7 +49,7 @@ class Hello(Message, frozen=True, tag="hello"):
 
     version: int
     key: str
-    role: str  # "client" or "worker"
+    role: str  # "client", "observer" (a client that does not keep the host alive) or "worker"
     name: str  # a client's label for people, or the worker's id as the host gave it
     pid: int
 
