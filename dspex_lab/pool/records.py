@@ -99,7 +99,10 @@ class WorkerRecord:
 
 @dataclass(slots=True)
 class PeerRecord:
-    """Who said hello: a client (a notebook), an observer (a panel, which keeps no host alive), or a worker. ``calls`` are those that it made and waits for."""
+    """Who said hello: a client (a notebook), an observer (a panel, which keeps no host alive), or a worker.
+
+    ``calls`` are those that it made and waits for.
+    """
 
     name: str
     pid: int
