@@ -8,7 +8,7 @@ Every value is escaped here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
+from html import escape as escape_html
 from typing import Any
 
 from dspex_lab.telemetry.run_view.formats import (
@@ -43,9 +43,19 @@ _COLOURS = {
 _LINE = "1px solid color-mix(in srgb, currentColor 16%, transparent)"
 _FONT = "font-family: var(--jp-ui-font-family, system-ui, sans-serif); font-size: 13px; line-height: 1.5"
 _MONO = "font-family: var(--jp-code-font-family, ui-monospace, monospace); font-size: 12px"
-_CELL = f"padding: 6px 12px 6px 0; border: 0; border-top: {_LINE}; text-align: left; vertical-align: top"
+# JupyterLab lays tables out in equal columns if it is not told otherwise.
+_TABLE = "width: 100%; table-layout: auto; border-collapse: collapse; margin: 8px 0 0; font-size: 13px"
+#: Text of models and users is no formula: the classes that MathJax passes over, of its versions 2 and 3.
+_NO_MATH = "tex2jax_ignore mathjax_ignore"
+_BOX = f"{_FONT}; border: {_LINE}; border-radius: 8px; padding: 10px 14px 4px; margin: 4px 0"
+_CELL = f"padding: 6px 18px 6px 0; border: 0; border-top: {_LINE}; text-align: left; vertical-align: top"
 _FIGURE = f"{_CELL}; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums"
 _FAINT = "opacity: 0.65"
+
+
+def _escape(text: str) -> str:
+    """``text`` for HTML; a dollar stands apart, so that no two of them make a formula where classes are taken away."""
+    return escape_html(text).replace("$", "<span>$</span>")
 
 
 def render_html(view: RunView) -> str:
@@ -53,19 +63,19 @@ def render_html(view: RunView) -> str:
     body = "".join(_row(view, depth, step) for depth, step in view.rows())
     failure = _error(view.error) if view.error and not any(step.error for step in view.steps) else ""
     return (
-        f'<div style="{_FONT}; border: {_LINE}; border-radius: 6px; padding: 10px 14px 4px; margin: 4px 0">'
+        f'<div class="{_NO_MATH}" style="{_BOX}">'
         f"{_head(view)}{failure}"
-        '<table style="width: 100%; border-collapse: collapse; margin: 8px 0 0; font-size: 13px">'
+        f'<table style="{_TABLE}">'
         f"<thead><tr>{_column_heads()}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
 def _head(view: RunView) -> str:
     parts = summary(view)
-    rest = "".join(f" · {escape(part)}" for part in parts[1:])
+    rest = "".join(f" · {_escape(part)}" for part in parts[1:])
     return (
-        f"<div>{_mark(view.status)} <strong>{escape(view.pipeline or 'run')}</strong> "
-        f'<span style="color: {_COLOURS[view.status]}">{escape(parts[0])}</span>'
+        f"<div>{_mark(view.status)} <strong>{_escape(view.pipeline or 'run')}</strong> "
+        f'<span style="color: {_COLOURS[view.status]}">{_escape(parts[0])}</span>'
         f'<span style="{_FAINT}; font-variant-numeric: tabular-nums">{rest}</span></div>'
     )
 
@@ -75,19 +85,18 @@ def _column_heads() -> str:
     cells = []
     for name in ("Step", "Route", "Time", "Tokens", "Result"):
         align = "right" if name in ("Time", "Tokens") else "left"
-        width = "; width: 55%" if name == "Result" else ""
-        style = f"padding: 2px 12px 4px 0; border: 0; text-align: {align}; font-weight: 500; font-size: 11px; {_FAINT}"
+        width = "; width: 100%" if name == "Result" else ""
+        style = f"padding: 2px 18px 4px 0; border: 0; text-align: {align}; font-weight: 500; font-size: 11px; {_FAINT}"
         cells.append(f'<th style="{style}{width}">{name}</th>')
     return "".join(cells)
 
 
 def _row(view: RunView, depth: int, step: StepView) -> str:
-    kind = f'<br><span style="{_FAINT}; font-size: 12px; padding-left: 1.2em">{escape(step.kind)}</span>'
-    # Spaces as characters too: they keep the indent where styles are taken away.
-    name = f"{'&nbsp;' * 4 * depth}{_mark(step.status)} <strong>{escape(step.name)}</strong>"
-    indent = f'<div style="padding-left: {depth * 4}px; white-space: nowrap">{name}{kind if step.kind else ""}</div>'
+    # The indent is made of characters: it stays where styles are taken away.
+    name = f"{'&nbsp;' * 6 * depth}{_mark(step.status)} <strong>{_escape(step.name)}</strong>"
+    kind = f' <span style="{_FAINT}; font-size: 12px">{_escape(step.kind)}</span>' if step.kind else ""
     return (
-        f'<tr style="background: none"><td style="{_CELL}">{indent}</td>'
+        f'<tr style="background: none"><td style="{_CELL}; white-space: nowrap">{name}{kind}</td>'
         f'<td style="{_CELL}">{_badge(step)}</td>'
         f'<td style="{_FIGURE}">{_time(view, step)}</td>'
         f'<td style="{_FIGURE}">{_figures(step)}</td>'
@@ -106,12 +115,12 @@ def _badge(step: StepView) -> str:
         "display: inline-block; padding: 0 7px; border-radius: 9px; font-size: 11px; "
         "border: 1px solid color-mix(in srgb, currentColor 30%, transparent)"
     )
-    return f'<span style="{style}" title="{escape(step.reason)}">{escape(step.route)}</span>'
+    return f'<span style="{style}" title="{escape_html(step.reason)}">{_escape(step.route)}</span>'
 
 
 def _time(view: RunView, step: StepView) -> str:
     """The duration over a bar that says when in the run the step ran."""
-    words = seconds(step.duration_s) or escape(str(step.status))
+    words = seconds(step.duration_s) or _escape(str(step.status))
     if not (view.duration_s and view.started is not None and step.started is not None and step.duration_s is not None):
         return words
     left = min(99.0, max(0.0, 100 * (step.started - view.started) / view.duration_s))
@@ -127,7 +136,7 @@ def _time(view: RunView, step: StepView) -> str:
 def _figures(step: StepView) -> str:
     count = tokens(step.output_tokens).replace(" tokens", "").replace(" token", "")
     faint = " · ".join(part for part in (rate(step.tokens_per_s), cost(step.usage.cost)) if part)
-    below = f'<br><span style="{_FAINT}; font-size: 12px">{escape(faint)}</span>' if faint else ""
+    below = f'<br><span style="{_FAINT}; font-size: 12px">{_escape(faint)}</span>' if faint else ""
     return f"{count}{below}"
 
 
@@ -139,29 +148,29 @@ def _result(step: StepView) -> str:
         parts.append(_error(step.error))
     faint = ", ".join(notes(step))
     if faint:
-        parts.append(f'<div style="{_FAINT}; font-size: 12px">{escape(faint)}</div>')
+        parts.append(f'<div style="{_FAINT}; font-size: 12px">{_escape(faint)}</div>')
     return "".join(parts)
 
 
 def _value(name: str, text: str) -> str:
-    label = f'<span style="{_FAINT}">{escape(name)}</span>&ensp;'
+    label = f'<span style="{_FAINT}">{_escape(name)}</span>&ensp;'
     shown = shorten(text, _MAX_VALUE_CHARS)
     style = 'style="white-space: pre-wrap; overflow-wrap: anywhere"'
     if len(shown) <= _FOLD_CHARS:
-        return f"<div {style}>{label}{escape(shown)}</div>"
-    begin = escape(shorten(shown.split("\n\n", maxsplit=1)[0], 120))
-    return f"<details><summary>{label}{begin}</summary><div {style}>{escape(shown)}</div></details>"
+        return f"<div {style}>{label}{_escape(shown)}</div>"
+    begin = _escape(shorten(shown.split("\n\n", maxsplit=1)[0], 120))
+    return f"<details><summary>{label}{begin}</summary><div {style}>{_escape(shown)}</div></details>"
 
 
 def _error(error: Mapping[str, Any]) -> str:
     colour = _COLOURS[StepStatus.FAILED]
-    hint = f'<div style="{_FAINT}">Hint: {escape(str(error["hint"]))}</div>' if error.get("hint") else ""
+    hint = f'<div style="{_FAINT}">Hint: {_escape(str(error["hint"]))}</div>' if error.get("hint") else ""
     trace = str(error.get("traceback") or "").strip()
     folded = (
         f'<details><summary style="{_FAINT}">Traceback in the worker</summary>'
-        f'<pre style="{_MONO}; white-space: pre-wrap; background: none; margin: 4px 0">{escape(trace)}</pre></details>'
+        f'<pre style="{_MONO}; white-space: pre-wrap; background: none; margin: 4px 0">{_escape(trace)}</pre></details>'
         if trace
         else ""
     )
-    title = escape(error_title(error))
+    title = _escape(error_title(error))
     return f'<div style="color: {colour}; white-space: pre-wrap; overflow-wrap: anywhere">{title}</div>{hint}{folded}'

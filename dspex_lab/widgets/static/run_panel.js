@@ -116,6 +116,9 @@ class Icon {
     this.node = document.createElementNS(SVG, "svg");
     this.node.setAttribute("viewBox", "0 0 16 16");
     this.node.setAttribute("role", "img");
+    const ring = this.node.appendChild(document.createElementNS(SVG, "path"));
+    ring.setAttribute("class", "dspex-ring");
+    ring.setAttribute("d", SHAPES.pending);
     this.path = this.node.appendChild(document.createElementNS(SVG, "path"));
   }
 
@@ -218,6 +221,13 @@ class StepView {
     this.fields.set(name, made);
     this.body.insertBefore(made.node, this.failure.node);
     return made;
+  }
+
+  /** @param {string} name @param {string} text */
+  append(name, text) {
+    const growing = this.field(name);
+    for (const field of this.fields.values()) field.node.classList.toggle("dspex-live", field === growing);
+    growing.append(text);
   }
 
   /** @param {Step} step @param {number} now */
@@ -333,7 +343,7 @@ class PanelView {
     this.progress.setAttribute("aria-valuenow", String(over));
     this.done.style.width = `${steps.length ? (100 * over) / steps.length : 0}%`;
     this.failure.set(steps.some((step) => step.error) ? null : run.error);
-    for (const step of steps) this.step(step.name).set(step, now - 0);
+    for (const step of steps) this.step(step.name).set(step, now);
     this.order(steps);
     this.say(run, steps);
     this.tick();
@@ -436,7 +446,7 @@ export default () => {
         for (const [step, field, at, text] of message.pieces) {
           const taken = stream(step, field).take(at, text);
           isGap ||= taken.isGap;
-          for (const view of views) view.step(step).field(field).append(taken.added);
+          for (const view of views) view.step(step).append(field, taken.added);
         }
         for (const view of views) view.tokens(message);
         // Something was sent before this page listened: ask for all of it.
