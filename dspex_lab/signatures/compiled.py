@@ -15,6 +15,7 @@ from dspex_lab.errors import SignatureError
 from dspex_lab.signatures.bridge import to_dspy
 from dspex_lab.signatures.card import html_card, one_line, text_card
 from dspex_lab.signatures.field import Field, Signature
+from dspex_lab.signatures.prompt import Prompt
 from dspex_lab.signatures.schema import output_json_schema
 from dspex_lab.signatures.serializer import Serializer
 from dspex_lab.signatures.validator import Validator
@@ -69,6 +70,11 @@ class CompiledSignature:
     def json_schema(self) -> dict[str, Any]:
         """The strict JSON schema of the object that holds all outputs. SignatureError for types without JSON form."""
         return output_json_schema(self.signature)
+
+    @cached_property
+    def prompt(self) -> Prompt:
+        """Writes the messages that DSPy would send, and reads the replies."""
+        return Prompt(self.signature)
 
     def to_dspy(self) -> Any:
         """The real ``dspy.Signature`` class; imports DSPy."""

@@ -13,7 +13,15 @@ from pydantic_core import CoreSchema, core_schema
 
 from dspex_lab.signatures.rebuild import rebuild
 
-__all__ = ["DSPY_TYPE_NAMES", "DspyType", "contains_dspy_type", "dspy_type", "real_annotation", "stand_in_for"]
+__all__ = [
+    "DSPY_TYPE_NAMES",
+    "DspyType",
+    "contains_dspy_type",
+    "dspy_type",
+    "is_left_to_dspy",
+    "real_annotation",
+    "stand_in_for",
+]
 
 #: The field types that DSPy 3.4 offers under ``dspy.``.
 DSPY_TYPE_NAMES: tuple[str, ...] = (
@@ -65,6 +73,13 @@ def contains_dspy_type(annotation: Any) -> bool:
     if isinstance(annotation, type) and get_origin(annotation) is None:
         return issubclass(annotation, DspyType)
     return any(contains_dspy_type(part) for part in get_args(annotation))
+
+
+def is_left_to_dspy(annotation: Any) -> bool:
+    """Whether a class of DSPy's, a stand-in or a subclass of one is anywhere inside ``annotation``."""
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return any(base is DspyType or base.__module__.startswith("dspy.") for base in annotation.__mro__)
+    return any(is_left_to_dspy(part) for part in get_args(annotation))
 
 
 def real_annotation(annotation: Any) -> Any:
