@@ -1,14 +1,15 @@
 """A run as static HTML: what a saved notebook, nbconvert and GitHub show, with no kernel and no script.
 
-Plain tables, ``<details>`` and inline styles only, so that it stays readable where styles are taken away. Colours
-come from the JupyterLab theme where there is one, else from the text's own colour: no background is ever fixed.
-Every value is escaped here.
+It looks as the live panel did, so that nothing jumps when it takes the panel's place; but it is a plain table with
+``<details>`` and inline styles only, so that it stays readable where styles are taken away. Colours come from the
+JupyterLab theme where there is one, else from the text's own colour: no background is ever fixed. Every value is
+escaped here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape as escape_html
+from html import escape
 from typing import Any
 
 from dspex_lab.telemetry.run_view.formats import (
@@ -28,9 +29,9 @@ from dspex_lab.telemetry.run_view.steps import StepStatus, StepView
 
 __all__ = ["render_html"]
 
-#: Longer values are cut, with their tail folded away.
+#: Longer values are cut; those that would fill a screen are folded.
 _MAX_VALUE_CHARS = 4000
-_FOLD_CHARS = 320
+_FOLD_CHARS = 700
 
 _COLOURS = {
     StepStatus.PENDING: "inherit",
@@ -40,137 +41,131 @@ _COLOURS = {
     StepStatus.CANCELLED: "var(--jp-warn-color1, #f57c00)",
     StepStatus.SKIPPED: "inherit",
 }
-_LINE = "1px solid color-mix(in srgb, currentColor 16%, transparent)"
-_FONT = "font-family: var(--jp-ui-font-family, system-ui, sans-serif); font-size: 13px; line-height: 1.5"
-_MONO = "font-family: var(--jp-code-font-family, ui-monospace, monospace); font-size: 12px"
-# JupyterLab lays tables out in equal columns if it is not told otherwise.
-_TABLE = "width: 100%; table-layout: auto; border-collapse: collapse; margin: 8px 0 0; font-size: 13px"
 #: Text of models and users is no formula: the classes that MathJax passes over, of its versions 2 and 3.
 _NO_MATH = "tex2jax_ignore mathjax_ignore"
-_BOX = f"{_FONT}; border: {_LINE}; border-radius: 8px; padding: 10px 14px 4px; margin: 4px 0"
-_CELL = f"padding: 6px 18px 6px 0; border: 0; border-top: {_LINE}; text-align: left; vertical-align: top"
-_FIGURE = f"{_CELL}; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums"
+_LINE = "color-mix(in srgb, currentColor 14%, transparent)"
 _FAINT = "opacity: 0.65"
-
-
-def _escape(text: str) -> str:
-    """``text`` for HTML; a dollar stands apart, so that no two of them make a formula where classes are taken away."""
-    return escape_html(text).replace("$", "<span>$</span>")
+_SMALL = f"{_FAINT}; font-size: 12px"
+_DIGITS = "font-variant-numeric: tabular-nums; white-space: nowrap"
+_BOX = (
+    f"border: 1px solid {_LINE}; border-radius: 8px; margin: 4px 0; padding-bottom: 6px; overflow: hidden; "
+    "font: 13px/1.5 var(--jp-ui-font-family, system-ui, sans-serif)"
+)
+# JupyterLab lays tables out in equal columns, to the right, with stripes, if they do not say otherwise.
+_TABLE = "width: 100%; table-layout: auto; border-collapse: collapse; margin: 0; border: 0; font-size: 13px"
+_CELL = "padding: 5px 0 3px 10px; border: 0; background: none; vertical-align: middle; line-height: 1.5"
+_WRAP = "white-space: pre-wrap; overflow-wrap: anywhere"
 
 
 def render_html(view: RunView) -> str:
-    """The run as a table: one row a step with its state, route, time, tokens and values; errors folded below them."""
-    body = "".join(_row(view, depth, step) for depth, step in view.rows())
+    """The run as a table: a row for each step with its state, route, tokens and time, its values and errors below."""
+    body = "".join(_rows(view, depth, step) for depth, step in view.rows())
     failure = _error(view.error) if view.error and not any(step.error for step in view.steps) else ""
+    below = f'<div style="margin: 8px 14px 0 40px">{failure}</div>' if failure else ""
     return (
-        f'<div class="{_NO_MATH}" style="{_BOX}">'
-        f"{_head(view)}{failure}"
-        f'<table style="{_TABLE}">'
-        f"<thead><tr>{_column_heads()}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="{_NO_MATH}" style="{_BOX}">{_head(view)}{below}'
+        f'<table style="{_TABLE}"><tbody>{body}</tbody></table></div>'
     )
+
+
+def _text(text: str) -> str:
+    """``text`` for HTML; a dollar stands apart, so that two of them make no formula where classes are taken away."""
+    return escape(text).replace("$", "<span>$</span>")
 
 
 def _head(view: RunView) -> str:
-    parts = summary(view)
-    rest = "".join(f" · {_escape(part)}" for part in parts[1:])
+    state, *rest = summary(view)
+    figures = "".join(f" · {_text(part)}" for part in rest)
+    colour = _COLOURS[view.status]
+    line = f"border-bottom: 2px solid {_LINE if colour == 'inherit' else colour}; margin-bottom: 4px"
     return (
-        f"<div>{_mark(view.status)} <strong>{_escape(view.pipeline or 'run')}</strong> "
-        f'<span style="color: {_COLOURS[view.status]}">{_escape(parts[0])}</span>'
-        f'<span style="{_FAINT}; font-variant-numeric: tabular-nums">{rest}</span></div>'
+        f'<div style="padding: 10px 14px 9px; {line}">{_mark(view.status)} '
+        f'<strong style="font-size: 14px">{_text(view.pipeline or "run")}</strong>&ensp;'
+        f'<span style="color: {colour}">{_text(state)}</span><span style="{_FAINT}; {_DIGITS}">{figures}</span></div>'
     )
 
 
-def _column_heads() -> str:
-    # A first column that keeps its width, and a last one that takes what is left.
-    cells = []
-    for name in ("Step", "Route", "Time", "Tokens", "Result"):
-        align = "right" if name in ("Time", "Tokens") else "left"
-        width = "; width: 100%" if name == "Result" else ""
-        style = f"padding: 2px 18px 4px 0; border: 0; text-align: {align}; font-weight: 500; font-size: 11px; {_FAINT}"
-        cells.append(f'<th style="{style}{width}">{name}</th>')
-    return "".join(cells)
-
-
-def _row(view: RunView, depth: int, step: StepView) -> str:
+def _rows(view: RunView, depth: int, step: StepView) -> str:
     # The indent is made of characters: it stays where styles are taken away.
-    name = f"{'&nbsp;' * 6 * depth}{_mark(step.status)} <strong>{_escape(step.name)}</strong>"
-    kind = f' <span style="{_FAINT}; font-size: 12px">{_escape(step.kind)}</span>' if step.kind else ""
-    return (
-        f'<tr style="background: none"><td style="{_CELL}; white-space: nowrap">{name}{kind}</td>'
-        f'<td style="{_CELL}">{_badge(step)}</td>'
-        f'<td style="{_FIGURE}">{_time(view, step)}</td>'
-        f'<td style="{_FIGURE}">{_figures(step)}</td>'
-        f'<td style="{_CELL}; padding-right: 0">{_result(step)}</td></tr>'
+    left = f'<span style="letter-spacing: 2px">{"&nbsp;" * 4 * depth}</span>' if depth else ""
+    faint = step.status in (StepStatus.PENDING, StepStatus.SKIPPED)
+    name = f'<span style="{_FAINT}">{_text(step.name)}</span>' if faint else f"<strong>{_text(step.name)}</strong>"
+    about = " · ".join([step.kind, *notes(step)] if step.kind else notes(step))
+    title = f'{left}{_mark(step.status)} {name}&ensp;<span style="{_SMALL}">{_text(about)}</span>&ensp;{_badge(step)}'
+    time = seconds(step.duration_s) or ("" if step.status is StepStatus.PENDING else str(step.status))
+    figures = [tokens(step.output_tokens), rate(step.tokens_per_s), cost(step.usage.cost)]
+    right = f"text-align: right; {_DIGITS}"
+    row = (
+        f'<tr style="background: none"><th scope="row" align="left" style="{_CELL}; padding-left: 14px; '
+        f'text-align: left; font-weight: 400; width: 100%">{title}</th>'
+        f'<td align="right" style="{_CELL}; {right}"><span style="{_SMALL}">{_text(" · ".join(filter(None, figures)))}'
+        f"</span>{_bar(view, step)}</td>"
+        f'<td align="right" style="{_CELL}; {right}; padding-right: 14px; min-width: 62px">{time}</td></tr>'
     )
+    details = _details(step)
+    if not details:
+        return row
+    indent = f"padding: 0 14px 4px {40 + 24 * depth}px; text-align: left"
+    return f'{row}<tr style="background: none"><td colspan="3" style="{_CELL}; {indent}">{details}</td></tr>'
 
 
 def _mark(status: StepStatus) -> str:
-    return f'<span style="color: {_COLOURS[status]}" title="{status}">{MARKS[status]}</span>'
+    style = f"color: {_COLOURS[status]}; display: inline-block; width: 16px; margin-right: 6px; text-align: center"
+    return f'<span style="{style}" title="{status}">{MARKS[status]}</span>'
 
 
 def _badge(step: StepView) -> str:
     if not step.route:
         return ""
     style = (
-        "display: inline-block; padding: 0 7px; border-radius: 9px; font-size: 11px; "
-        "border: 1px solid color-mix(in srgb, currentColor 30%, transparent)"
+        f"{_FAINT}; display: inline-block; padding: 0 7px; border: 1px solid currentColor; border-radius: 9px; "
+        "font: 11px/16px var(--jp-ui-font-family, system-ui, sans-serif); color: inherit; background: none"
     )
-    return f'<span style="{style}" title="{escape_html(step.reason)}">{_escape(step.route)}</span>'
+    title = escape(" · ".join(filter(None, (step.reason, step.worker and f"worker {step.worker}"))))
+    return f'<code style="{style}" title="{title}">{_text(step.route)}</code>'
 
 
-def _time(view: RunView, step: StepView) -> str:
-    """The duration over a bar that says when in the run the step ran."""
-    words = seconds(step.duration_s) or _escape(str(step.status))
+def _bar(view: RunView, step: StepView) -> str:
+    """When in the run the step ran."""
     if not (view.duration_s and view.started is not None and step.started is not None and step.duration_s is not None):
-        return words
-    left = min(99.0, max(0.0, 100 * (step.started - view.started) / view.duration_s))
-    width = min(100.0 - left, max(1.0, 100 * step.duration_s / view.duration_s))
+        return ""
+    left = min(98.0, max(0.0, 100 * (step.started - view.started) / view.duration_s))
+    width = min(100.0 - left, max(2.0, 100 * step.duration_s / view.duration_s))
+    bar = f"margin-left: {left:.1f}%; width: {width:.1f}%; height: 4px; border-radius: 2px"
     return (
-        f'{words}<div style="width: 84px; height: 3px; margin: 3px 0 0 auto; border-radius: 2px; '
-        'background: color-mix(in srgb, currentColor 12%, transparent)">'
-        f'<div style="margin-left: {left:.1f}%; width: {width:.1f}%; height: 3px; border-radius: 2px; '
-        f'background: {_COLOURS[step.status]}"></div></div>'
+        '<div style="display: inline-block; vertical-align: middle; width: 96px; height: 4px; margin-left: 10px; '
+        f'border-radius: 2px; background: {_LINE}">'
+        f'<div style="{bar}; background: {_COLOURS[step.status]}"></div></div>'
     )
 
 
-def _figures(step: StepView) -> str:
-    count = tokens(step.output_tokens).replace(" tokens", "").replace(" token", "")
-    faint = " · ".join(part for part in (rate(step.tokens_per_s), cost(step.usage.cost)) if part)
-    below = f'<br><span style="{_FAINT}; font-size: 12px">{_escape(faint)}</span>' if faint else ""
-    return f"{count}{below}"
-
-
-def _result(step: StepView) -> str:
+def _details(step: StepView) -> str:
     parts = [_value(name, value_text(value)) for name, value in step.outputs.items()]
     if not parts and step.status is not StepStatus.SUCCEEDED:
         parts = [_value(stream.field or "text", stream.text) for stream in step.streams]
     if step.error:
         parts.append(_error(step.error))
-    faint = ", ".join(notes(step))
-    if faint:
-        parts.append(f'<div style="{_FAINT}; font-size: 12px">{_escape(faint)}</div>')
     return "".join(parts)
 
 
 def _value(name: str, text: str) -> str:
-    label = f'<span style="{_FAINT}">{_escape(name)}</span>&ensp;'
-    shown = shorten(text, _MAX_VALUE_CHARS)
-    style = 'style="white-space: pre-wrap; overflow-wrap: anywhere"'
-    if len(shown) <= _FOLD_CHARS:
-        return f"<div {style}>{label}{_escape(shown)}</div>"
-    begin = _escape(shorten(shown.split("\n\n", maxsplit=1)[0], 120))
-    return f"<details><summary>{label}{begin}</summary><div {style}>{_escape(shown)}</div></details>"
+    label = f'<span style="{_SMALL}">{_text(name)}&ensp;</span>'
+    shown = _text(shorten(text, _MAX_VALUE_CHARS))
+    if len(text) <= _FOLD_CHARS:
+        grid = "display: grid; grid-template-columns: minmax(72px, max-content) minmax(0, 1fr); column-gap: 12px"
+        return f'<div style="{grid}">{label}<span style="{_WRAP}">{shown}</span></div>'
+    begin = _text(shorten(" ".join(text.split()), 100))
+    return f'<details><summary>{label}{begin}</summary><div style="{_WRAP}; margin: 4px 0">{shown}</div></details>'
 
 
 def _error(error: Mapping[str, Any]) -> str:
-    colour = _COLOURS[StepStatus.FAILED]
-    hint = f'<div style="{_FAINT}">Hint: {_escape(str(error["hint"]))}</div>' if error.get("hint") else ""
+    title = f'<div style="color: {_COLOURS[StepStatus.FAILED]}; {_WRAP}">{_text(error_title(error))}</div>'
+    hint = f'<div style="{_FAINT}">Hint: {_text(str(error["hint"]))}</div>' if error.get("hint") else ""
     trace = str(error.get("traceback") or "").strip()
-    folded = (
-        f'<details><summary style="{_FAINT}">Traceback in the worker</summary>'
-        f'<pre style="{_MONO}; white-space: pre-wrap; background: none; margin: 4px 0">{_escape(trace)}</pre></details>'
-        if trace
-        else ""
+    if not trace:
+        return title + hint
+    pre = (
+        f"{_WRAP}; background: none; margin: 4px 0; font: 12px/1.45 var(--jp-code-font-family, ui-monospace, monospace)"
     )
-    title = _escape(error_title(error))
-    return f'<div style="color: {colour}; white-space: pre-wrap; overflow-wrap: anywhere">{title}</div>{hint}{folded}'
+    folded = f'<summary style="{_SMALL}">Traceback in the worker</summary><pre style="{pre}">{_text(trace)}</pre>'
+    return f"{title}{hint}<details>{folded}</details>"
