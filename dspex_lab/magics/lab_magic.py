@@ -11,22 +11,9 @@ from typing import Any
 from dspex_lab.calls import LmSpec
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.lab import Lab, current_lab
+from dspex_lab.magics import help as help_texts
 
-__all__ = ["COMMANDS", "HELP", "run_command"]
-
-HELP = """The lab in one line.
-
-    %lab                          what runs: the host, its pools and workers
-    %lab start [POOL]             start the host, and workers for POOL
-    %lab stop                     end the host and every worker; the next call starts another
-    %lab lm                       which language model is used
-    %lab lm openai/gpt-4o-mini [api_base=URL] [temperature=0.2] [max_tokens=512] [timeout_s=60]
-                                  use another: provider/name, as DSPy and LiteLLM write it, or local/NAME
-    %lab pools [POOL SIZE]        the pools; with a size, resize one while it works
-    %lab logs [WORKER]            the last words of the host and its workers
-    %lab connect WORKER           how to open a console on a worker
-    %lab help                     this text
-"""
+__all__ = ["COMMANDS", "run_command"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +116,7 @@ def _connect(*arguments: str) -> Any:
 
 
 def _help(*_: str) -> Any:
-    return Text(HELP)
+    return Text(help_texts.LAB)
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {

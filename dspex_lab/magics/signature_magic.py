@@ -8,24 +8,7 @@ from typing import Any
 from dspex_lab.errors import SignatureError
 from dspex_lab.signatures import CompiledSignature, compile_signature
 
-__all__ = ["HELP", "define_signature"]
-
-HELP = '''Define a typed signature.
-
-    %%signature Triage
-    """Route a support ticket to the right team."""
-    ticket: str                                    # the customer's words
-    language: str = "en"
-    ->
-    category: Literal["billing", "bug", "feature"]
-    urgency: Annotated[int, Field(ge=1, le=5)]     # 5 is drop everything
-    reply: str | None
-
-Inputs stand above the arrow, outputs below it. A leading string is the instructions, a trailing comment a field's
-description, `= value` an input's default, `Annotated[..., Field(...)]` a constraint that is enforced on the way in
-and on the way out. Types: str int float bool list dict tuple set Literal Optional Union Any, nested at will, and
-enums, dataclasses and pydantic models that the notebook defined. Afterwards `Triage` is the signature.
-'''
+__all__ = ["define_signature"]
 
 
 def define_signature(line: str, cell: str, namespace: MutableMapping[str, Any]) -> CompiledSignature:

@@ -1,0 +1,87 @@
+"""``%load_ext dspex_lab``: registers the magics and the completion. Quick: nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+
+from dspex_lab.magics import help as help_texts
+
+__all__ = ["LabMagics", "load", "unload"]
+
+
+@magics_class
+class LabMagics(Magics):
+    """The three magics. Each imports what it needs when it is used."""
+
+    @cell_magic
+    @no_var_expand
+    def signature(self, line: str, cell: str) -> Any:
+        """Replaced by the help text below."""
+        from dspex_lab.magics.signature_magic import define_signature
+
+        return define_signature(line, cell, self._namespace())
+
+    @cell_magic
+    @no_var_expand
+    def pipeline(self, line: str, cell: str) -> Any:
+        """Replaced by the help text below."""
+        from dspex_lab.magics.pipeline_magic import define_pipeline
+
+        return define_pipeline(line, cell, self._namespace())
+
+    @line_magic
+    def lab(self, line: str) -> Any:
+        """Replaced by the help text below."""
+        from dspex_lab.magics.lab_magic import run_command
+
+        return run_command(line)
+
+    def _namespace(self) -> dict[str, Any]:
+        if self.shell is None:
+            raise RuntimeError("The magics were made without a shell.")
+        namespace: dict[str, Any] = self.shell.user_ns
+        return namespace
+
+    signature.__doc__ = help_texts.SIGNATURE
+    pipeline.__doc__ = help_texts.PIPELINE
+    lab.__doc__ = help_texts.LAB
+
+
+class _Matcher:
+    """A matcher of IPython's completer (its API version 2); imports what it needs when Tab is pressed."""
+
+    matcher_priority = 100
+    matcher_identifier = "dspex_lab"
+    matcher_api_version = 2
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+
+    def __call__(self, context: CompletionContext) -> SimpleMatcherResult:
+        from dspex_lab.magics.completion import complete
+
+        lines = context.full_text.split("\n")
+        cursor = sum(len(line) + 1 for line in lines[: context.cursor_line]) + context.cursor_position
+        words = complete(context.full_text, cursor, self._shell.user_ns)
+        if words is None:
+            return {"completions": []}
+        found = [SimpleCompletion(word, type="keyword") for word in words]
+        return {"completions": found, "suppress": bool(words), "ordered": True}
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register everything with ``shell``; loading twice changes nothing."""
+    shell.register_magics(LabMagics)
+    matchers = shell.Completer.custom_matchers
+    if not any(isinstance(matcher, _Matcher) for matcher in matchers):
+        matchers.append(_Matcher(shell))
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take the completion away; IPython has no way to take magics away."""
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [matcher for matcher in matchers if not isinstance(matcher, _Matcher)]
