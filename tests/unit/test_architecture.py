@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "dspex_lab"
 MAX_LINES = 400
 #: Names that Python and Jupyter ask for by name.
-HOOKS = ("__version__", "_jupyter_")
+HOOKS = ("__version__", "_jupyter_", "_load_jupyter_")
 #: The names of the public API that are modules, and meant as such.
 MODULES_IN_THE_API = {"metrics"}
 #: Files that are no text.
@@ -68,11 +68,11 @@ def _assigned_names(tree: ast.Module) -> dict[str, ast.expr]:
     """The names that a module binds at its top, with their values; what is annotated as read-only is left out."""
     found: dict[str, ast.expr] = {}
     for node in tree.body:
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        value = getattr(node, "value", None)
-        found.update((one.id, value) for one in targets if isinstance(one, ast.Name) and value is not None)
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation).startswith(("Mapping", "Final")):
+            continue
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found.update((one.id, node.value) for one in targets if isinstance(one, ast.Name))
     return found
 
 
