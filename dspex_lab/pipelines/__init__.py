@@ -1,1 +1,57 @@
-"""Steps, plans and runs."""
+"""Steps, plans, runs: the typed dataflow of a notebook."""
+
+from __future__ import annotations
+
+from dspex_lab.pipelines.cell import compile_cell
+from dspex_lab.pipelines.compiler import compile_plan
+from dspex_lab.pipelines.constructors import (
+    CONSTRUCTORS,
+    chain_of_thought,
+    each,
+    module,
+    native,
+    parallel,
+    predict,
+    program_of_thought,
+    react,
+    template,
+    when,
+)
+from dspex_lab.pipelines.launcher import Launcher, StartRun
+from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.program import Pipeline, Program, RunStream, pipeline
+from dspex_lab.pipelines.record import Record
+from dspex_lab.pipelines.result import Metrics, RunResult, RunState, StepMetrics
+from dspex_lab.pipelines.run import Run, TextChunk
+from dspex_lab.pipelines.steps import Step
+
+__all__ = [
+    "CONSTRUCTORS",
+    "Launcher",
+    "Metrics",
+    "Pipeline",
+    "Plan",
+    "Program",
+    "Record",
+    "Run",
+    "RunResult",
+    "RunState",
+    "RunStream",
+    "StartRun",
+    "Step",
+    "StepMetrics",
+    "TextChunk",
+    "chain_of_thought",
+    "compile_cell",
+    "compile_plan",
+    "each",
+    "module",
+    "native",
+    "parallel",
+    "pipeline",
+    "predict",
+    "program_of_thought",
+    "react",
+    "template",
+    "when",
+]

@@ -1,1 +1,32 @@
 """Which implementation a call takes, and what is done when it fails."""
+
+from __future__ import annotations
+
+from dspex_lab.router.execution import OnChunk
+from dspex_lab.router.operation import EmitEvent, Operation, Options, Outcome, RunContext
+from dspex_lab.router.python_calls import BuildCall, CallSettings, build_dspy_call, build_function_call, choose_lm
+from dspex_lab.router.registry import Registry
+from dspex_lab.router.retry import RetryPolicy
+from dspex_lab.router.router import Router
+from dspex_lab.router.strategies import Decision, Route, RouterStatistics, Strategy
+
+__all__ = [
+    "BuildCall",
+    "CallSettings",
+    "Decision",
+    "EmitEvent",
+    "OnChunk",
+    "Operation",
+    "Options",
+    "Outcome",
+    "Registry",
+    "RetryPolicy",
+    "Route",
+    "Router",
+    "RouterStatistics",
+    "RunContext",
+    "Strategy",
+    "build_dspy_call",
+    "build_function_call",
+    "choose_lm",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dspex_lab.testing.backend import FakeBackend, FakeCall
 from dspex_lab.testing.clock import FakeClock
 
-__all__ = ["FakeClock"]
+__all__ = ["FakeBackend", "FakeCall", "FakeClock"]

@@ -1,0 +1,158 @@
+"""A ``%%pipeline`` cell: plain Python in which each top-level assignment of a step names it.
+
+Reads and executes the user's own text in the user's own namespace, as a cell does; knows nothing of magics.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import traceback
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import partial
+from types import CodeType
+from typing import Any
+
+from dspex_lab.errors import LabError, PipelineError, SignatureError
+from dspex_lab.pipelines.constructors import CONSTRUCTORS
+from dspex_lab.pipelines.launcher import StartRun
+from dspex_lab.pipelines.program import Pipeline
+from dspex_lab.pipelines.source import Source, StepPath, excerpt
+from dspex_lab.pipelines.steps import Each, HasStep, Leaf, Parallel, Step, When, as_step
+
+__all__ = ["compile_cell"]
+
+#: The constructors that read signatures, and so need the user's classes.
+_SIGNED = frozenset({"chain_of_thought", "module", "predict", "program_of_thought", "react"})
+
+
+def compile_cell(
+    text: str, *, namespace: Mapping[str, Any], start: StartRun, name: str = "pipeline", line_offset: int = 0
+) -> Pipeline:
+    """The pipeline of a cell's body. ``namespace`` is the user's; the step constructors are added to a copy of it.
+
+    ``line_offset`` is how many lines stand above the body in its cell (the magic's own line), so that line numbers
+    are those that the user sees. Raises ``PipelineError`` and ``SignatureError`` with the line, a caret and a hint.
+    """
+    shown = "\n" * line_offset + text
+    file = f"<pipeline {name}>"
+    tree = _parse(shown, file)
+    linecache.cache[file] = (len(shown), None, shown.splitlines(keepends=True), file)
+    scope = {**namespace, **_constructors(namespace)}
+    steps: dict[str, Step] = {}
+    places: dict[StepPath, tuple[int, int]] = {}
+    for statement in tree.body:
+        target = _target(statement)
+        _execute(statement, scope, file, shown)
+        if target is None or not _is_step(scope[target]):
+            continue
+        if target in steps:
+            raise PipelineError(
+                f"There are two steps called {target}.",
+                target,
+                where=excerpt(shown, statement.lineno, statement.col_offset + 1),
+                hint="Give one another name.",
+            )
+        steps[target] = as_step(scope[target], target)
+        _note_places(statement, (target,), places)
+    if not steps:
+        raise PipelineError(
+            "The cell names no step.",
+            hint='Assign one: answer = predict("question -> answer").',
+        )
+    return Pipeline(name, steps, start=start, source=Source(shown, places))
+
+
+def _parse(shown: str, file: str) -> ast.Module:
+    try:
+        return ast.parse(shown, file)
+    except SyntaxError as error:
+        raise PipelineError(
+            f"The cell is no Python: {error.msg}.",
+            where=excerpt(shown, error.lineno or 0, error.offset),
+            hint="A step is an assignment: answer = predict(...).",
+        ) from None
+    except ValueError as error:
+        raise PipelineError(f"The cell is no Python: {error}.") from None
+
+
+def _constructors(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: partial(function, namespace=namespace) if name in _SIGNED else function
+        for name, function in CONSTRUCTORS.items()
+    }
+
+
+def _target(statement: ast.stmt) -> str | None:
+    """The name that a plain assignment gives, if it is one."""
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+        return target.id if isinstance(target, ast.Name) else None
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value is not None:
+        return statement.target.id
+    return None
+
+
+def _is_step(value: Any) -> bool:
+    return isinstance(value, Leaf | Parallel | When | Each | HasStep)
+
+
+def _execute(statement: ast.stmt, scope: dict[str, Any], file: str, shown: str) -> None:
+    code: CodeType = compile(ast.Module([statement], []), file, "exec")
+    try:
+        exec(code, scope)  # noqa: S102 - the user's own cell, as every cell
+    except SignatureError as error:
+        raise _moved(error, statement, shown) or _told(error, statement, file, shown) from None
+    except Exception as error:
+        raise _told(error, statement, file, shown) from error
+
+
+def _moved(error: SignatureError, statement: ast.stmt, shown: str) -> SignatureError | None:
+    """The error with the place of the signature's text in the cell, where that text stands in one line of it."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Constant) and node.value == error.signature and node.lineno == node.end_lineno:
+            # One quote stands before the text; escapes would shift what follows, and nobody writes them here.
+            column = node.col_offset + 1 + (error.column or 1)
+            return SignatureError(error.message, shown, error.field, line=node.lineno, column=column, hint=error.hint)
+    return None
+
+
+def _told(error: Exception, statement: ast.stmt, file: str, shown: str) -> PipelineError:
+    frames = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == file and one.lineno]
+    step = _target(statement)
+    place = (frames[-1], None) if frames else (statement.lineno, statement.col_offset + 1)
+    if isinstance(error, LabError):
+        message, hint = error.message, error.hint
+    else:
+        message, hint = f"{type(error).__name__}: {error}", None
+    if isinstance(error, NameError) and error.name:
+        near = get_close_matches(error.name, (*CONSTRUCTORS, *_names(statement)), n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else "Run the cell that defines it first."
+    return PipelineError(
+        message,
+        step,
+        where=excerpt(shown, *place),
+        traceback="".join(traceback.format_exception(error)),
+        hint=hint,
+    )
+
+
+def _names(statement: ast.stmt) -> set[str]:
+    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def _note_places(statement: ast.stmt, path: StepPath, places: dict[StepPath, tuple[int, int]]) -> None:
+    """Where the step stands, and the steps inside it by the keywords that name them."""
+    places[path] = (statement.lineno, statement.col_offset + 1)
+    value = getattr(statement, "value", None)
+    if isinstance(value, ast.Call):
+        _note_keywords(value, path, places)
+
+
+def _note_keywords(call: ast.Call, path: StepPath, places: dict[StepPath, tuple[int, int]]) -> None:
+    for keyword in call.keywords:
+        if keyword.arg is not None and isinstance(keyword.value, ast.Call):
+            inner = (*path, keyword.arg)
+            places[inner] = (keyword.lineno, keyword.col_offset + 1)
+            _note_keywords(keyword.value, inner, places)

@@ -1,0 +1,268 @@
+"""One run of a plan, seen from any thread: its state, its end, its events, its cancelling.
+
+The work goes on on the portal's loop; everything public here may be called from anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Generator, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import Any
+
+from dspex_lab.calls import TraceContext
+from dspex_lab.errors import Cancelled, DeadlineExceeded, HostUnavailable, LabError
+from dspex_lab.pipelines.failures import as_lab_error, as_pipeline_error
+from dspex_lab.pipelines.plain import plain
+from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.result import TRANSITIONS, Metrics, RunResult, RunState, usage_data
+from dspex_lab.pipelines.runner import PlanRun, RunSettings
+from dspex_lab.pipelines.tape import Tape
+from dspex_lab.portal import Portal
+from dspex_lab.router import Router
+from dspex_lab.telemetry.events import Event
+from dspex_lab.telemetry.run_view import RunView
+
+__all__ = ["CANCEL_GRACE_S", "Run", "TextChunk"]
+
+#: How long cancelled steps may take to end before the run ends without them.
+CANCEL_GRACE_S = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class TextChunk:
+    """A piece of streamed text: what to append to ``field`` of ``step``; ``sent_at`` in epoch seconds."""
+
+    step: str
+    field: str
+    text: str
+    sent_at: float = 0.0
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Run:
+    """A run under way or over. ``run.result()`` or ``await run`` waits for its end; an interrupt cancels it."""
+
+    def __init__(
+        self, plan: Plan, inputs: Mapping[str, Any], router: Router, settings: RunSettings, *, is_program: bool = False
+    ) -> None:
+        self.plan = plan
+        self.inputs = dict(inputs)
+        self._settings = settings
+        self._hub = router.hub
+        self._clock = router.clock
+        self._is_program = is_program
+        self._work = PlanRun(plan, router, settings, emit=self._emit, clock=router.clock)
+        self._state = RunState.PENDING
+        self._done: Future[RunResult] = Future()
+        # From here on nobody can cancel the future itself: the run's end comes from the loop only.
+        self._done.set_running_or_notify_cancel()
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._is_cancel_asked = False
+        self._events: Tape[Event] = Tape()
+        self._chunks: Tape[TextChunk] = Tape()
+        self._started = self._ended = 0.0
+
+    def start_on(self, portal: Portal) -> Run:
+        """Begin on the portal's loop; called once, by the launcher."""
+        try:
+            portal.start(self._main)
+        except RuntimeError as error:
+            raise HostUnavailable("The lab is closed.", hint="Open it again, or restart the kernel.") from error
+        return self
+
+    # --- what users ask -------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        return self._settings.run_id
+
+    @property
+    def state(self) -> RunState:
+        return self._state
+
+    @property
+    def is_over(self) -> bool:
+        return self._state.is_over
+
+    def result(self, timeout_s: float | None = None) -> RunResult:
+        """Wait for the end. Raises the run's error, ``Cancelled`` after a cancel, ``DeadlineExceeded`` when it has not
+        ended in time (it goes on then). An interrupt cancels the run."""
+        if self._loop is not None and _running_loop() is self._loop:
+            raise RuntimeError("This is the lab's own event loop: use `await run` here.")
+        try:
+            return self._done.result(timeout_s)
+        except FutureTimeoutError:
+            raise DeadlineExceeded(
+                f"The run has not ended within {timeout_s:g} s.", hint="It goes on; cancel it with run.cancel()."
+            ) from None
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+
+    def __await__(self) -> Generator[Any, None, RunResult]:
+        return self._wait().__await__()
+
+    def cancel(self) -> bool:
+        """Ask the run to stop, from any thread; it ends as cancelled within a second. False when it was over."""
+        with self._lock:
+            if self._state.is_over:
+                return False
+            self._is_cancel_asked = True
+            if self._loop is not None and self._stop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._stop.set)
+        return True
+
+    def events(self) -> Tape[Event]:
+        """The run's events from its start, as they come: for ``for`` and ``async for``."""
+        return self._events
+
+    def stream(self) -> Tape[TextChunk]:
+        """The streamed text from the start, as it comes: for ``for`` and ``async for``."""
+        return self._chunks
+
+    @property
+    def metrics(self) -> Metrics:
+        """What each step took so far."""
+        end = self._ended or self._clock.monotonic()
+        return Metrics(dict(self._work.metrics), duration_s=end - self._started if self._started else 0.0)
+
+    @property
+    def view(self) -> RunView:
+        """The run as panels see it: all of its events so far."""
+        view = RunView()
+        for event in self._events.snapshot():
+            view = view.apply(event)
+        return view
+
+    def __repr__(self) -> str:
+        over = sum(1 for one in self.plan.block.steps if one.name in self._work.metrics)
+        count = len(self.plan.block.steps)
+        return f"<Run {self.plan.name} {self.id[:8]} [{self._state}, steps: {over}/{count}]>"
+
+    # --- what goes on on the loop ---------------------------------------------------------------------------------
+
+    async def _wait(self) -> RunResult:
+        try:
+            return await asyncio.wrap_future(self._done)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    async def _main(self) -> None:
+        """Carry the plan out and end the run, whatever happens."""
+        with self._lock:
+            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+            if self._is_cancel_asked:
+                self._stop.set()
+        self._started = self._clock.monotonic()
+        self._move_to(RunState.RUNNING)
+        self._emit(
+            "run.start",
+            None,
+            run_id=self.id,
+            pipeline=self.plan.name,
+            steps=self.plan.describe(),
+            inputs={name: plain(value) for name, value in self.inputs.items()},
+        )
+        work = asyncio.ensure_future(self._work.run(self.inputs))
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work}, timeout=CANCEL_GRACE_S)
+        except asyncio.CancelledError:
+            work.cancel()
+            self._end(RunState.CANCELLED, error=self._cancelled())
+            raise
+        finally:
+            stopped.cancel()
+            work.add_done_callback(_take_error)
+        self._conclude(work)
+
+    def _conclude(self, work: asyncio.Future[dict[str, Any]]) -> None:
+        """End the run as its work ended; work that did not stop in time counts as cancelled."""
+        if not work.done() or work.cancelled():
+            self._end(RunState.CANCELLED, error=self._cancelled())
+            return
+        error = work.exception()
+        if error is None:
+            self._end(RunState.SUCCEEDED, outputs=work.result())
+        elif isinstance(error, Cancelled) or self._is_cancel_asked:
+            self._end(RunState.CANCELLED, error=self._cancelled())
+        else:
+            self._end(RunState.FAILED, error=self._told(error))
+
+    def _told(self, error: BaseException) -> LabError:
+        """The run's error: a program's own as it is, a pipeline's with its step and all that failed."""
+        known = dict(self._work.errors)
+        step = next((name for name, one in known.items() if one is error), None)
+        where = next((self.plan.source.where(one.path) for one in self.plan.block if one.name == step), "")
+        first = as_lab_error(error, self.plan.name) if isinstance(error, Exception) else LabError(str(error))
+        if self._is_program:
+            return first
+        return as_pipeline_error(first, step, where, tuple(one for one in known.values() if one is not error))
+
+    def _end(self, state: RunState, *, outputs: Mapping[str, Any] | None = None, error: LabError | None = None) -> None:
+        self._ended = self._clock.monotonic()
+        self._move_to(state)
+        metrics = self.metrics
+        fields = dict(outputs or {})
+        if self._is_program and outputs is not None:
+            # A program gives all of its step's outputs, a chain of thought's reasoning among them.
+            fields = {name: value for record in self._work.records.values() for name, value in record.items()}
+        self._emit(
+            "run.end",
+            None,
+            run_id=self.id,
+            status=str(state),
+            duration_s=metrics.duration_s,
+            usage=usage_data(metrics.usage),
+            error=error.to_dict() if error is not None else None,
+            outputs={name: plain(value) for name, value in fields.items()},
+        )
+        self._events.close()
+        self._chunks.close()
+        if error is not None:
+            self._done.set_exception(error)
+            return
+        result = RunResult(fields, steps=self._work.records, metrics=metrics, errors=self._work.errors, run_id=self.id)
+        self._done.set_result(result)
+
+    def _move_to(self, state: RunState) -> None:
+        with self._lock:
+            if state not in TRANSITIONS[self._state]:
+                raise RuntimeError(f"A run that is {self._state} cannot become {state}.")
+            self._state = state
+
+    def _cancelled(self) -> Cancelled:
+        return Cancelled(f"The run of {self.plan.name} was cancelled.")
+
+    def _emit(self, name: str, /, trace: TraceContext | None = None, **attributes: Any) -> None:
+        self._events.append(Event(name, self._clock.now(), attributes, trace))
+        if name == "token":
+            self._chunks.append(
+                TextChunk(attributes["step"], attributes["field"], attributes["text"], attributes["sent_at"])
+            )
+        self._hub.emit(name, trace, **attributes)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _take_error(work: asyncio.Future[Any]) -> None:
+    # Work that outlived its run has nobody left to hear of its error; asked for, asyncio does not report it as lost.
+    if not work.cancelled():
+        work.exception()

@@ -1,0 +1,290 @@
+"""Carries a plan out: steps as soon as what they read is there, side by side where they can.
+
+One :class:`PlanRun` per run, on the event loop. Emits ``pipeline.step`` for each step; the run's own events and its
+state are ``run``'s business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dspex_lab.calls import TraceContext
+from dspex_lab.clock import Clock
+from dspex_lab.errors import Cancelled, LabError
+from dspex_lab.pipelines.failures import as_lab_error
+from dspex_lab.pipelines.plain import plain
+from dspex_lab.pipelines.plan import Block, Plan, PlanStep
+from dspex_lab.pipelines.record import Record
+from dspex_lab.pipelines.result import StepMetrics, StepStatus, usage_data
+from dspex_lab.pipelines.steps import Each, Leaf, When
+from dspex_lab.router import EmitEvent, Outcome, Router, RunContext
+
+__all__ = ["PlanRun", "RunSettings"]
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What holds for a whole run."""
+
+    run_id: str
+    is_streaming: bool = True
+    continue_on_error: bool = False
+
+
+class PlanRun:
+    """One run of a plan. ``metrics``, ``records`` and ``errors`` grow by step name while :meth:`run` goes on."""
+
+    def __init__(self, plan: Plan, router: Router, settings: RunSettings, *, emit: EmitEvent, clock: Clock) -> None:
+        self._plan = plan
+        self._router = router
+        self._settings = settings
+        self._emit = emit
+        self._clock = clock
+        self.metrics: dict[str, StepMetrics] = {}
+        self.records: dict[str, Record] = {}
+        self.errors: dict[str, LabError] = {}
+
+    async def run(self, inputs: Values) -> dict[str, Any]:
+        """Every field that the steps wrote. Raises the first step's error (a ``LabError``, with the name of its step in
+        ``errors``); those under way are cancelled then, unless errors are only to be recorded."""
+        return await self._block(self._plan.block, inputs)
+
+    # --- blocks ---------------------------------------------------------------------------------------------------
+
+    async def _block(self, block: Block, around: Values) -> dict[str, Any]:
+        """The fields that the block leaves behind; ``around`` holds those that come from outside."""
+        if len(block.steps) == 1:
+            return dict(await self._guarded(block.steps[0], _inputs(block.steps[0], (), around)) or {})
+        outputs: list[Values | None] = [None] * len(block.steps)
+        waiting = [len(step.needs) for step in block.steps]
+
+        async with _FirstErrorGroup() as group:
+
+            def start(index: int) -> None:
+                group.start(run_step(index))
+
+            async def run_step(index: int) -> None:
+                step = block.steps[index]
+                outputs[index] = await self._guarded(step, _inputs(step, outputs, around))
+                for other in block.needed_by[index]:
+                    waiting[other] -= 1
+                    if waiting[other] == 0:
+                        start(other)
+
+            for index, count in enumerate(list(waiting)):
+                if count == 0:
+                    start(index)
+
+        found: dict[str, Any] = {}
+        for name, index in block.last.items():
+            values = outputs[index]
+            if values is not None and name in values:
+                found[name] = values[name]
+        return found
+
+    # --- one step -------------------------------------------------------------------------------------------------
+
+    async def _guarded(self, step: PlanStep, inputs: Values | None) -> Values | None:
+        """The step's outputs, and all that is told about them. None: it failed or was skipped, and the run goes on."""
+        if inputs is None:
+            self._tell_skipped(step)
+            return None
+        started = self._clock.monotonic()
+        self._tell(step, StepStatus.RUNNING)
+        outcome: Outcome | None = None
+        try:
+            if isinstance(step.step, Leaf):
+                outcome = await self._leaf(step, step.step, inputs)
+                outputs: Values = outcome.outputs
+            else:
+                outputs = await self._composite(step, inputs)
+        except (asyncio.CancelledError, Cancelled):
+            self._ended(step, StepStatus.CANCELLED, started)
+            raise
+        except Exception as error:
+            self._failed(step, error, started)
+            return None
+        self._ended(step, StepStatus.SUCCEEDED, started, outputs=outputs, outcome=outcome)
+        return outputs
+
+    async def _leaf(self, step: PlanStep, leaf: Leaf, inputs: Values) -> Outcome:
+        context = RunContext(
+            self._emit,
+            self._settings.run_id,
+            step.name,
+            TraceContext(self._settings.run_id, secrets.token_hex(8)),
+            self._settings.is_streaming,
+        )
+        return await self._router.execute(leaf.operation, inputs, options=leaf.options, context=context)
+
+    async def _composite(self, step: PlanStep, inputs: Values) -> Values:
+        if isinstance(step.step, When):
+            return await self._when(step, step.step, inputs)
+        if isinstance(step.step, Each):
+            return await self._each(step, step.step, inputs)
+        return await self._block(step.blocks[0], inputs)
+
+    async def _when(self, step: PlanStep, when: When, inputs: Values) -> Values:
+        """The branch that the condition chose; a field that it does not write is as it was before, or None."""
+        is_true = bool(when.condition(Record(inputs)))
+        taken, other = (0, 1) if is_true else (1, 0)
+        if other < len(step.blocks):
+            for skipped in step.blocks[other]:
+                self._tell(skipped, StepStatus.SKIPPED)
+        found: dict[str, Any] = {name: inputs.get(name) for name in step.write_names}
+        if taken < len(step.blocks):
+            found.update(await self._block(step.blocks[taken], inputs))
+        return found
+
+    async def _each(self, step: PlanStep, each: Each, inputs: Values) -> Values:
+        """The step's outputs for every item, as lists in the items' order."""
+        items = list(inputs[each.over])
+        rows: list[Values] = [{} for _ in items]
+        places = iter(range(len(items)))
+
+        async def work() -> None:
+            # Each worker takes the next item that is left, so that at most ``concurrency`` are under way.
+            for index in places:
+                rows[index] = await self._block(step.blocks[0], {**inputs, each.item: items[index]})
+
+        async with _FirstErrorGroup() as group:
+            for _ in range(min(each.concurrency, len(items))):
+                group.start(work())
+        return {name: [row.get(name) for row in rows] for name in step.write_names}
+
+    # --- what is told ---------------------------------------------------------------------------------------------
+
+    def _failed(self, step: PlanStep, error: Exception, started: float) -> None:
+        """Record and tell the failure; raise it unless the run goes on."""
+        told = as_lab_error(error, step.name, self._plan.source.where(step.path))
+        is_first_to_know = not any(told is known for known in self.errors.values())
+        if is_first_to_know:
+            self.errors[step.name] = told
+            self._emit("error.pipeline", None, run_id=self._settings.run_id, step=step.name, error=told.to_dict())
+        self._ended(step, StepStatus.FAILED, started, error=told)
+        if not self._settings.continue_on_error:
+            raise told
+
+    def _ended(
+        self,
+        step: PlanStep,
+        status: StepStatus,
+        started: float,
+        *,
+        outputs: Values | None = None,
+        outcome: Outcome | None = None,
+        error: LabError | None = None,
+    ) -> None:
+        duration_s = self._clock.monotonic() - started
+        figures = _figures(step.name, status, duration_s, outcome)
+        known = self.metrics.get(step.name)
+        self.metrics[step.name] = figures if known is None else _summed(known, figures)
+        told: dict[str, Any] = {"duration_s": duration_s}
+        if outputs is not None:
+            self.records[step.name] = Record(outputs)
+            told["outputs"] = {name: plain(value) for name, value in outputs.items()}
+        if outcome is not None:
+            told |= {"usage": usage_data(outcome.usage), "cached": outcome.cached, "retries": outcome.retries}
+        if error is not None:
+            told["error"] = error.to_dict()
+        self._tell(step, status, **told)
+
+    def _tell_skipped(self, step: PlanStep) -> None:
+        self.metrics[step.name] = StepMetrics(step.name, StepStatus.SKIPPED)
+        self._tell(step, StepStatus.SKIPPED)
+        for block in step.blocks:
+            for inner in block:
+                self._tell(inner, StepStatus.SKIPPED)
+
+    def _tell(self, step: PlanStep, status: StepStatus, **attributes: Any) -> None:
+        self._emit(
+            "pipeline.step", None, run_id=self._settings.run_id, step=step.name, status=str(status), **attributes
+        )
+
+
+class _FirstErrorGroup:
+    """A task group that raises the first error as it is, not a group of one."""
+
+    def __init__(self) -> None:
+        self._group = asyncio.TaskGroup()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            self._group.create_task(work)
+        except RuntimeError:
+            # The group is shutting down: a user's function that swallowed its cancellation got here too late.
+            work.close()
+
+    async def __aenter__(self) -> _FirstErrorGroup:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(self, *details: Any) -> None:
+        try:
+            await self._group.__aexit__(*details)
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _inputs(step: PlanStep, outputs: Any, around: Values) -> dict[str, Any] | None:
+    """What the step reads, by name; None when a step that it reads has no outputs."""
+    found: dict[str, Any] = {}
+    for name in step.read_names:
+        source = step.sources.get(name)
+        if source is None:
+            if name in around:
+                found[name] = around[name]
+            continue
+        values = outputs[source]
+        if values is None or name not in values:
+            return None
+        found[name] = values[name]
+    return found
+
+
+def _figures(name: str, status: StepStatus, duration_s: float, outcome: Outcome | None) -> StepMetrics:
+    if outcome is None:
+        return StepMetrics(name, status, duration_s)
+    return StepMetrics(
+        name,
+        status,
+        duration_s,
+        outcome.usage,
+        outcome.route,
+        outcome.target,
+        outcome.worker,
+        outcome.queue_s,
+        outcome.run_s,
+        outcome.retries,
+        outcome.cached,
+        outcome.first_token_s,
+    )
+
+
+def _summed(known: StepMetrics, more: StepMetrics) -> StepMetrics:
+    """The figures of several turns of one step; a turn that failed marks them all."""
+    status = known.status if known.status != StepStatus.SUCCEEDED else more.status
+    return replace(
+        more,
+        status=status,
+        duration_s=known.duration_s + more.duration_s,
+        usage=known.usage + more.usage,
+        queue_s=known.queue_s + more.queue_s,
+        run_s=known.run_s + more.run_s,
+        retries=known.retries + more.retries,
+        first_token_s=known.first_token_s,
+        turns=known.turns + 1,
+    )

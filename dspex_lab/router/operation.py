@@ -1,0 +1,115 @@
+"""What the router is asked to do, and what it answers: frozen values, and nothing that acts.
+
+Knows nothing of pipelines; a step is an :class:`Operation` with its :class:`Options` to this room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dspex_lab.calls import LmSpec, TraceContext, Usage
+from dspex_lab.router.retry import RetryPolicy
+from dspex_lab.signatures import CompiledSignature
+
+__all__ = ["EmitEvent", "Operation", "Options", "Outcome", "RunContext", "outputs_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing to do. ``kind`` is a name in one of the registries (``"native"``, ``"predict"``, ...), ``name`` what
+    people read in events and errors.
+
+    ``signature`` says what a language model is asked; ``checked`` is what its outputs must obey (with ``reasoning``
+    for a chain of thought). ``function`` is a native function, ``module`` a ``dspy.Module`` or its dotted name.
+    ``writes`` names the outputs. ``settings`` are the kind's own (``max_iters``, ``adapter``, ``demos``, ...).
+    """
+
+    kind: str
+    name: str
+    writes: tuple[str, ...]
+    signature: CompiledSignature | None = None
+    checked: CompiledSignature | None = None
+    function: Callable[..., Any] | None = None
+    native_name: str = ""
+    module: Any = None
+    tools: tuple[Callable[..., Any], ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    is_idempotent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an operation is to be run; None everywhere means the default.
+
+    ``timeout_s`` bounds the whole step, its retries and its time in the queue included. ``route`` is the name of a
+    strategy. ``output_retries`` is how often a language model may try again when its output breaks the signature.
+    """
+
+    pool: str | None = None
+    lm: LmSpec | str | None = None
+    timeout_s: float | None = None
+    retry: RetryPolicy | int | None = None
+    stream: bool | None = None
+    route: str | None = None
+    output_retries: int = 2
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        if isinstance(self.retry, RetryPolicy):
+            return self.retry
+        return RetryPolicy() if self.retry is None else RetryPolicy(retries=self.retry)
+
+
+class EmitEvent(Protocol):
+    """How an event is told: ``EventHub.emit``, or a run's own way to it."""
+
+    def __call__(self, name: str, /, trace: TraceContext | None = None, **attributes: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """To which run and step the events of an execution belong, and how to tell them."""
+
+    send: EmitEvent
+    run_id: str = ""
+    step: str = ""
+    trace: TraceContext | None = None
+    is_streaming: bool = False
+
+    def emit(self, name: str, /, **attributes: Any) -> None:
+        self.send(name, self.trace, run_id=self.run_id, step=self.step, **attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came out: the outputs by name, and how they came to be. Times in seconds; ``retries`` counts every try
+    after the first, ``first_token_s`` runs from the start of the execution."""
+
+    outputs: Mapping[str, Any]
+    route: str
+    target: str
+    usage: Usage = field(default_factory=Usage)
+    worker: str = ""
+    queue_s: float = 0.0
+    run_s: float = 0.0
+    retries: int = 0
+    cached: bool = False
+    first_token_s: float | None = None
+
+
+def outputs_of(operation: Operation, value: Any) -> Mapping[str, Any]:
+    """A function's value under the names that the operation writes: one name takes the whole value, several take a
+    mapping with those keys or a tuple of that length. Raises ``TypeError`` when the value does not fit."""
+    names = operation.writes
+    if len(names) == 1:
+        return {names[0]: value}
+    if isinstance(value, Mapping) and all(name in value for name in names):
+        return {name: value[name] for name in names}
+    if isinstance(value, tuple) and len(value) == len(names):
+        return dict(zip(names, value, strict=True))
+    expected = ", ".join(names) or "nothing"
+    if not names and value is None:
+        return {}
+    raise TypeError(f"{operation.name} should return {expected}, and returned {type(value).__name__}")

@@ -1,0 +1,47 @@
+"""Trying again: exponential backoff with full jitter, for what is transient only.
+
+Pure: :func:`should_retry` and :func:`delay_s` decide, the router waits. Knows nothing of calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dspex_lab.errors import CircuitOpen, DeadlineExceeded, HostUnavailable, LabError, WorkerLost
+
+__all__ = ["RetryPolicy", "delay_s", "should_retry"]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and after how long: before try ``n`` (from 1) at most ``base_s * factor ** (n - 1)`` seconds, and
+    never more than ``max_s``; the actual wait is anything from zero to that (full jitter)."""
+
+    retries: int = 2
+    base_s: float = 0.5
+    factor: float = 2.0
+    max_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.retries < 0 or self.base_s < 0 or self.factor < 1 or self.max_s < 0:
+            raise ValueError(f"A retry policy takes no negative figures, and a factor of at least 1: {self!r}")
+
+
+def should_retry(policy: RetryPolicy, error: LabError, *, retries_done: int, is_idempotent: bool) -> bool:
+    """Whether the same thing may be tried again after ``error``.
+
+    A host that could not be had has been waited for already, and an open circuit is a refusal. What may have taken
+    effect (a lost worker, a deadline) is repeated only where repeating does no harm.
+    """
+    if retries_done >= policy.retries or not error.retryable:
+        return False
+    if isinstance(error, HostUnavailable | CircuitOpen):
+        return False
+    return is_idempotent or not isinstance(error, WorkerLost | DeadlineExceeded)
+
+
+def delay_s(policy: RetryPolicy, *, retries_done: int, draw: float) -> float:
+    """Seconds to wait before the next try; ``draw`` is a random number from 0 to 1."""
+    # A power that overflows is past any maximum; the exponent is bounded so that it cannot.
+    ceiling = min(policy.max_s, policy.base_s * policy.factor ** min(retries_done, 60))
+    return draw * ceiling

@@ -1,0 +1,159 @@
+"""The router: decides which way an operation takes, sees it through, and tells what happened.
+
+One per lab, on the portal's event loop. Knows backends by their Protocol only, and nothing of pipelines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from dspex_lab.backends.base import Backend
+from dspex_lab.calls import LmSpec
+from dspex_lab.clock import Clock, SystemClock
+from dspex_lab.errors import Cancelled, ConfigurationError, LabError, PythonError
+from dspex_lab.router.execution import Attempt, NativeAttempt, OnChunk, PythonAttempt, Task, run_attempts
+from dspex_lab.router.operation import Operation, Options, Outcome, RunContext
+from dspex_lab.router.python_calls import BuildCall, build_dspy_call, build_function_call
+from dspex_lab.router.registry import Registry
+from dspex_lab.router.strategies import Decision, Route, RouterStatistics, Strategy, auto, native, python
+from dspex_lab.telemetry.events import EventHub
+
+__all__ = ["Router"]
+
+_DSPY_KINDS = ("predict", "chain_of_thought", "react", "program_of_thought", "module")
+
+
+class Router:
+    """Runs operations. ``native``, ``python`` and ``strategies`` are its registries; ``lm`` the default model.
+
+    ``native.register("shout", function)`` makes a step ``native("shout")`` possible; ``python.register(kind, build)``
+    adds a kind that becomes a call; ``strategies.register(name, strategy)`` a strategy for ``route=name``.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        lm: LmSpec,
+        *,
+        hub: EventHub | None = None,
+        clock: Clock | None = None,
+        strategy: str = "auto",
+    ) -> None:
+        self._backend = backend
+        self._clock = clock or SystemClock()
+        self._hub = hub or EventHub(self._clock)
+        self.lm = lm
+        self.strategy = strategy
+        self.native: Registry[Callable[..., Any]] = Registry("native function")
+        self.python: Registry[BuildCall] = Registry("operation", dict.fromkeys(_DSPY_KINDS, build_dspy_call))
+        for kind in ("native", "template"):
+            self.python.register(kind, build_function_call)
+        self.strategies: Registry[Strategy] = Registry("strategy", {"auto": auto, "native": native, "python": python})
+        self._counts: Counter[str] = Counter()
+        self._routes: Counter[str] = Counter()
+        self._targets: Counter[str] = Counter()
+
+    @property
+    def hub(self) -> EventHub:
+        return self._hub
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    async def execute(
+        self,
+        operation: Operation,
+        inputs: Mapping[str, Any],
+        *,
+        options: Options | None = None,
+        context: RunContext | None = None,
+        on_chunk: OnChunk | None = None,
+    ) -> Outcome:
+        """Run ``operation`` on ``inputs`` to its outcome.
+
+        Raises a ``LabError``; the exceptions of a native function come through as they are, with their traceback.
+        Cancelling the task stops the work.
+        """
+        options = options or Options()
+        context = context or RunContext(self._hub.emit)
+        decision, attempt = self._decide(operation, options)
+        self._count(decision)
+        context.emit(
+            "router.route",
+            operation=operation.name,
+            route=str(decision.route),
+            reason=decision.reason,
+            target=decision.target,
+        )
+        started = self._clock.monotonic()
+        task = Task(operation, inputs, options, context, decision, on_chunk, self._clock, started)
+        ending = "failed"
+        try:
+            if decision.route is Route.PYTHON and operation.signature is not None:
+                task.inputs = dict(operation.signature.validator.validate_inputs(dict(inputs)))
+            outcome = await run_attempts(task, attempt)
+            ending = "succeeded"
+            return outcome
+        except (asyncio.CancelledError, Cancelled):
+            ending = "cancelled"
+            raise
+        except Exception as error:
+            context.emit(f"error.{decision.route}", operation=operation.name, error=_plain_error(error))
+            raise
+        finally:
+            self._counts[ending] += 1
+            self._counts["in_flight"] -= 1
+            self._counts["retries"] += task.retries
+
+    def statistics(self) -> RouterStatistics:
+        counts = self._counts
+        return RouterStatistics(
+            calls=counts["calls"],
+            succeeded=counts["succeeded"],
+            failed=counts["failed"],
+            cancelled=counts["cancelled"],
+            retries=counts["retries"],
+            in_flight=counts["in_flight"],
+            by_route=MappingProxyType(dict(self._routes)),
+            by_target=MappingProxyType(dict(self._targets)),
+        )
+
+    def _decide(self, operation: Operation, options: Options) -> tuple[Decision, Attempt]:
+        strategy = self.strategies.find(options.route or self.strategy)
+        decision = strategy(operation, options, self.statistics())
+        if decision.route is Route.NATIVE:
+            return decision, NativeAttempt(self._function(operation))
+        return decision, PythonAttempt(self._backend, self.python.find(operation.kind), self.lm)
+
+    def _function(self, operation: Operation) -> Callable[..., Any]:
+        if operation.function is not None:
+            return operation.function
+        if operation.native_name:
+            return self.native.find(operation.native_name)
+        raise ConfigurationError(
+            f"{operation.name} has no function to run in the notebook process.", "route", "a native operation"
+        )
+
+    def _count(self, decision: Decision) -> None:
+        self._counts["calls"] += 1
+        self._counts["in_flight"] += 1
+        self._routes[str(decision.route)] += 1
+        self._targets[decision.target] += 1
+
+    def __repr__(self) -> str:
+        counts = self._counts
+        return (
+            f"<Router [{self.strategy}, {self.lm.model}, calls: {counts['calls']}, "
+            f"in flight: {counts['in_flight']}, failed: {counts['failed']}]>"
+        )
+
+
+def _plain_error(error: Exception) -> dict[str, Any]:
+    if isinstance(error, LabError):
+        return error.to_dict()
+    return PythonError(str(error), error_type=type(error).__name__).to_dict()

@@ -1,0 +1,94 @@
+"""Where an operation runs: pure functions of operation, options and statistics to a :class:`Decision`.
+
+A strategy raises ``ConfigurationError`` when it knows no way. Strategies know nothing of backends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from dspex_lab.errors import ConfigurationError
+from dspex_lab.router.operation import Operation, Options
+
+__all__ = [
+    "DEFAULT_POOL",
+    "NATIVE_KINDS",
+    "NOTEBOOK",
+    "Decision",
+    "Route",
+    "RouterStatistics",
+    "Strategy",
+    "auto",
+    "native",
+    "python",
+]
+
+#: The pool of the python route when none was asked for.
+DEFAULT_POOL = "general"
+#: The target of the native route.
+NOTEBOOK = "notebook"
+#: The kinds that a notebook process can run by itself.
+NATIVE_KINDS = frozenset({"native", "template"})
+
+
+class Route(StrEnum):
+    """The ways an operation can take."""
+
+    NATIVE = "native"
+    PYTHON = "python"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which way, why, and where to: the name of a pool, or ``"notebook"``."""
+
+    route: Route
+    reason: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouterStatistics:
+    """What a router did so far; ``by_target`` counts calls by pool (or ``"notebook"``)."""
+
+    calls: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    retries: int = 0
+    in_flight: int = 0
+    by_route: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    by_target: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+Strategy = Callable[[Operation, Options, RouterStatistics], Decision]
+
+
+def auto(operation: Operation, options: Options, statistics: RouterStatistics) -> Decision:
+    """Native where the notebook can do it and no pool was asked for, else python."""
+    if options.pool is None and operation.kind in NATIVE_KINDS:
+        return Decision(Route.NATIVE, f"{operation.kind} runs in the notebook process", NOTEBOOK)
+    if options.pool is not None:
+        return Decision(Route.PYTHON, f"the pool {options.pool} was asked for", options.pool)
+    return Decision(Route.PYTHON, f"{operation.kind} needs DSPy, which lives in the workers", DEFAULT_POOL)
+
+
+def native(operation: Operation, options: Options, statistics: RouterStatistics) -> Decision:
+    """The notebook process, or an error."""
+    if operation.kind not in NATIVE_KINDS:
+        raise ConfigurationError(
+            f"{operation.name} cannot run in the notebook process.",
+            "route",
+            f"one of {', '.join(sorted(NATIVE_KINDS))}",
+            operation.kind,
+            hint="Leave route= out, or use route='python'.",
+        )
+    return Decision(Route.NATIVE, "the native route was asked for", NOTEBOOK)
+
+
+def python(operation: Operation, options: Options, statistics: RouterStatistics) -> Decision:
+    """A worker of the pool that was asked for, or of the general one."""
+    return Decision(Route.PYTHON, "the python route was asked for", options.pool or DEFAULT_POOL)
