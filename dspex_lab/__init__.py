@@ -6,9 +6,84 @@ A lazy list of names: importing this loads neither DSPy nor widgets.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+from typing import Any
 
 __version__ = "0.1.0"
+
+#: Where each public name lives.
+_HOMES: dict[str, tuple[str, ...]] = {
+    "dspex_lab.programs": (
+        "chain_of_thought",
+        "each",
+        "module",
+        "native",
+        "parallel",
+        "pipeline",
+        "predict",
+        "program_of_thought",
+        "react",
+        "run_pipeline",
+        "signature",
+        "template",
+        "validate",
+        "when",
+    ),
+    "dspex_lab.signatures": ("CompiledSignature", "compile_signature"),
+    "dspex_lab.templates": ("compile_template", "render_template"),
+    "dspex_lab.lab": ("Lab", "current_lab", "use_lab"),
+    "dspex_lab.settings": ("PoolSpec", "Settings"),
+    "dspex_lab.pipelines": ("Pipeline", "Program", "Run", "RunResult"),
+    "dspex_lab.calls": ("Call", "Chunk", "LmSpec", "Result", "Usage"),
+    "dspex_lab.errors": (
+        "Cancelled",
+        "CircuitOpen",
+        "ConfigurationError",
+        "DeadlineExceeded",
+        "HostUnavailable",
+        "LabError",
+        "ModelError",
+        "PipelineError",
+        "PoolSaturated",
+        "ProtocolError",
+        "PythonError",
+        "SessionLost",
+        "SignatureError",
+        "TemplateError",
+        "ValidationError",
+        "WorkerLost",
+        "WorkerMemoryExceeded",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", "load_ipython_extension", "metrics", "unload_ipython_extension"]
+__all__ += sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return importlib.import_module("dspex_lab.metrics")
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Called by ``%load_ext dspex_lab``."""
+    from dspex_lab.magics.extension import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Called by ``%unload_ext dspex_lab``."""
+    from dspex_lab.magics.extension import unload
+
+    unload(shell)

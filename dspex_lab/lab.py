@@ -19,8 +19,9 @@ from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.calls import LmSpec
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import ConfigurationError
+from dspex_lab.pipelines import Launcher, Pipeline
 from dspex_lab.portal import Portal
-from dspex_lab.router import Router
+from dspex_lab.router import Registry, Router
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.telemetry.events import EventHub
 from dspex_lab.telemetry.host_view import HostView
@@ -43,6 +44,9 @@ class Lab:
         self.portal = Portal()
         self.backend: Backend = backend or self.portal.call_soon(self._kernel_backend)
         self.router = Router(self.backend, self._lm_spec(), hub=self.hub, clock=self.clock)
+        self.launcher = Launcher(self.portal, self.router)
+        #: Pipelines by name: what ``%%pipeline`` and ``lab.pipeline`` defined.
+        self.pipelines: Registry[Pipeline] = Registry("pipeline")
         self._is_closed = False
         atexit.register(self.close)
 
@@ -145,6 +149,7 @@ class Lab:
             return
         self._is_closed = True
         atexit.unregister(self.close)
+        self.launcher.cancel_all()
         self.portal.run(self.backend.aclose)
         self.portal.close()
 

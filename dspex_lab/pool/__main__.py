@@ -7,8 +7,8 @@ import json
 import logging
 import signal
 import sys
+from importlib.metadata import version
 
-from dspex_lab import __version__
 from dspex_lab.pool.host import Host
 from dspex_lab.pool.rendezvous import ConnectionFile, HostLock
 from dspex_lab.settings import Settings
@@ -20,7 +20,7 @@ async def serve(settings: Settings) -> None:
     lock = HostLock(folder)
     if not lock.acquire():
         return
-    host = Host(settings, ConnectionFile.create(folder, __version__))
+    host = Host(settings, ConnectionFile.create(folder, version("dspex-lab")))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, host.stop)

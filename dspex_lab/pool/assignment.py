@@ -44,14 +44,17 @@ class Assignment:
 
 
 def assign(pool: PoolSnapshot) -> Assignment:
-    """Fill the least busy ready workers first; start what the rest needs, up to ``size``; retire what idles."""
+    """Fill the least busy ready workers first; start what the rest needs, up to ``size``; retire what idles.
+
+    After a pool was made smaller the oldest workers serve, and the others are let go as soon as they idle.
+    """
     places = _places(pool)
     waiting = pool.queued - len(places)
     starting = sum(not worker.is_ready for worker in pool.workers)
     missing = -(-waiting // pool.concurrency) - starting
     floor = pool.min_ready - len(pool.workers)
     start = max(missing, floor, 0) if pool.may_start else 0
-    return Assignment(places, min(start, max(0, pool.size - len(pool.workers))), _retired(pool, waiting))
+    return Assignment(places, min(start, max(0, pool.size - len(pool.workers))), _retired(pool, set(places), waiting))
 
 
 def _places(pool: PoolSnapshot) -> tuple[str, ...]:
@@ -59,19 +62,27 @@ def _places(pool: PoolSnapshot) -> tuple[str, ...]:
         return ()
     free = [
         (in_flight, order, worker.id)
-        for order, worker in enumerate(pool.workers)
+        for order, worker in enumerate(pool.workers[: pool.size])
         if worker.is_ready
         for in_flight in range(worker.in_flight, pool.concurrency)
     ]
     return tuple(worker_id for _, _, worker_id in sorted(free)[: pool.queued])
 
 
-def _retired(pool: PoolSnapshot, waiting: int) -> tuple[str, ...]:
-    """The longest idle above ``min_ready``, and whoever is too many after a resize; never while calls wait."""
+def _retired(pool: PoolSnapshot, given_calls: set[str], waiting: int) -> tuple[str, ...]:
+    """Whoever is too many, and, while no call waits, the longest idle above ``min_ready``."""
+    surplus = [worker.id for worker in pool.workers[pool.size :] if worker.is_ready and not worker.in_flight]
     if waiting > 0:
-        return ()
-    idle = sorted((w for w in pool.workers if w.is_ready and not w.in_flight), key=lambda w: -w.idle_s)
-    surplus = len(pool.workers) - pool.size
-    spare = len(pool.workers) - pool.min_ready
-    overdue = sum(worker.idle_s >= pool.idle_retire_s for worker in idle)
-    return tuple(worker.id for worker in idle[: max(surplus, min(spare, overdue), 0)])
+        return tuple(surplus)
+    serving = pool.workers[: pool.size]
+    overdue = [
+        worker
+        for worker in serving
+        if worker.is_ready
+        and not worker.in_flight
+        and worker.id not in given_calls
+        and worker.idle_s >= pool.idle_retire_s
+    ]
+    overdue.sort(key=lambda worker: -worker.idle_s)
+    spare = max(0, len(serving) - pool.min_ready)
+    return (*surplus, *(worker.id for worker in overdue[:spare]))

@@ -19,6 +19,10 @@ from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Failed, Hell
 
 __all__ = ["Broker", "Outbox"]
 
+#: A call that took so many workers down with it is not tried on another.
+_MAX_ATTEMPTS = 5
+_ROLES = frozenset({"client", "observer", "worker"})
+
 
 class Outbox(Protocol):
     """The way out to peers. A peer that is gone is no error: its end is told elsewhere."""
@@ -39,7 +43,12 @@ class Broker:
     # --- peers ------------------------------------------------------------------------------------------------
 
     def add_peer(self, peer: bytes, hello: Hello) -> None:
-        """Take in a client, or a worker that is expected; a stranger that calls itself one is an error."""
+        """Take in a client, or a worker that is expected; a stranger that calls itself one is an error, and so is
+        saying hello twice."""
+        if hello.role not in _ROLES:
+            raise ProtocolError(f"The host knows no role {hello.role!r}.")
+        if peer in self.peers:
+            raise ProtocolError("Say hello only once.")
         worker = None
         if hello.role == "worker":
             worker = self.workforce.greet(hello.name, peer, hello.pid)
@@ -108,6 +117,7 @@ class Broker:
             raise RuntimeError(f"worker {worker.id} takes calls but never said hello")
         submit = call.submit
         call.phase, call.worker_id, call.started_at = CallPhase.RUNNING, worker.id, now
+        call.attempts += 1
         worker.calls.add(submit.id)
         message = Run(
             id=submit.id,
@@ -221,7 +231,10 @@ class Broker:
             return
         if worker.peer is not None:
             self.remove_peer(worker.peer)
-        orphans = [self.calls[call_id] for call_id in worker.calls]
+        # The youngest first: each that runs again goes to the front of the queue.
+        orphans = sorted(
+            (self.calls[call_id] for call_id in worker.calls), key=lambda call: call.submitted_at, reverse=True
+        )
         self.workforce.bury(worker, status, reason)
         pool = self.workforce.pools[worker.pool]
         for call in orphans:
@@ -233,16 +246,15 @@ class Broker:
     def _rescue(self, call: CallRecord, worker: WorkerRecord, pool: PoolRecord, status: int) -> None:
         if call.stop_error is not None:
             self._end(call, call.stop_error, is_told=call.is_answered)
-        elif worker.stop_error is not None:
-            self._end(call, worker.stop_error)
-        elif call.submit.idempotent and call.is_untouched:
+            return
+        error = worker.stop_error or WorkerLost(
+            f"The worker {worker.id} died while it ran {call.submit.op} (exit status {status}).",
+            hint="%lab logs shows its last words; a call marked idempotent would have run again elsewhere.",
+        )
+        if call.submit.idempotent and call.is_untouched and error.retryable and call.attempts < _MAX_ATTEMPTS:
             call.phase, call.worker_id, call.interruptible = CallPhase.QUEUED, None, None
             pool.queue.appendleft(call.submit.id)
         else:
-            error = WorkerLost(
-                f"The worker {worker.id} died while it ran {call.submit.op} (exit status {status}).",
-                hint="%lab logs shows its last words; a call marked idempotent would have run again elsewhere.",
-            )
             self._end(call, error)
 
     def _fail_queue(self, pool: PoolRecord) -> None:

@@ -79,7 +79,11 @@ def _examine_call(call: CallRecord, now: float, op_timeouts: dict[str, float]) -
 
 def _examine_worker(worker: WorkerRecord, pool: PoolRecord, now: float, limits: HealthLimits) -> Verdict | None:
     if worker.phase is WorkerPhase.STARTING and now - worker.since >= limits.worker_start_timeout_s:
-        return Verdict(worker.id, "kill")
+        return Verdict(
+            worker.id,
+            "kill",
+            WorkerLost(f"The worker {worker.id} did not say hello within {limits.worker_start_timeout_s:g} s."),
+        )
     if worker.phase is not WorkerPhase.READY:
         return None
     if now - worker.last_heard >= limits.worker_silence_s:

@@ -66,6 +66,8 @@ class CallRecord:
     kill_at: float | None = None
     #: The caller was told the end; only the worker has yet to stop.
     is_answered: bool = False
+    #: How often it was handed to a worker.
+    attempts: int = 0
     #: The caller took no chunk yet, so the call may run again from its beginning.
     is_untouched: bool = True
 

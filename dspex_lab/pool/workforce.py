@@ -123,15 +123,20 @@ class Workforce:
     def bury(self, worker: WorkerRecord, status: int, reason: str = "") -> None:
         """The worker's process is gone; a pool whose workers do not even start backs off."""
         was, now = worker.phase, self._clock.monotonic()
+        was_killed = worker.stop_error is not None
         worker.step(WorkerPhase.GONE, now)
         pool = self.pools[worker.pool]
         del self.workers[worker.id], pool.workers[worker.id]
-        if was is WorkerPhase.STARTING:
+        if worker.peer is None and (was is WorkerPhase.STARTING or was_killed):
             pool.start_failures += 1
             pool.may_start_at = now + min(_MAX_BACKOFF_S, 0.25 * 2**pool.start_failures)
-            pool.trouble = reason or f"its workers end before they are ready (exit status {status})"
+            pool.trouble = reason or (
+                worker.stop_error.message
+                if worker.stop_error is not None
+                else f"its workers end before they are ready (exit status {status})"
+            )
             log.warning("Worker %s did not start: %s.", worker.id, pool.trouble)
-        elif was is WorkerPhase.READY or worker.stop_error is not None:
+        elif was is WorkerPhase.READY or was_killed:
             pool.counters.lost_workers += 1
             log.warning("Worker %s died (exit status %s).", worker.id, status)
         self._on_change(worker)

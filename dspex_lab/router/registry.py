@@ -31,6 +31,10 @@ class Registry(Generic[T]):
             )
         self._entries[name] = entry
 
+    def replace(self, name: str, entry: T) -> None:
+        """Add ``entry`` as ``name``, in place of what had that name."""
+        self._entries[name] = entry
+
     def find(self, name: str) -> T:
         """The entry called ``name``."""
         try:

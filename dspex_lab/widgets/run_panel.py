@@ -46,7 +46,7 @@ class RunPanel:
     """One run in one cell. ``on_cancel`` is called once, on a thread of the kernel's, when the reader cancels."""
 
     def __init__(
-        self, pipeline: str = "", on_cancel: Callable[[], None] | None = None, *, clock: Clock | None = None
+        self, pipeline: str = "", on_cancel: Callable[[], object] | None = None, *, clock: Clock | None = None
     ) -> None:
         self._clock = clock or SystemClock()
         self._on_cancel = on_cancel

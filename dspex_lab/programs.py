@@ -1,0 +1,120 @@
+"""The public functions that make programs, pipelines and runs on the current lab.
+
+Thin: steps are made by ``pipelines``, and the lab is asked for only when something is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dspex_lab import pipelines
+from dspex_lab.lab import current_lab
+from dspex_lab.pipelines import Pipeline, Plan, Program, Run, RunResult, Step
+from dspex_lab.signatures import CompiledSignature, compile_signature
+
+__all__ = [
+    "chain_of_thought",
+    "each",
+    "module",
+    "native",
+    "parallel",
+    "pipeline",
+    "predict",
+    "program_of_thought",
+    "react",
+    "run_pipeline",
+    "signature",
+    "start_run",
+    "template",
+    "validate",
+    "when",
+]
+
+
+def start_run(plan: Plan, inputs: Mapping[str, Any], **options: Any) -> Run:
+    """Begin a run of ``plan`` on the lab that is current now."""
+    return current_lab().launcher.start(plan, inputs, **options)
+
+
+def _program(step: Step) -> Program:
+    return Program(step, start=start_run)
+
+
+def signature(source: str, *, name: str = "Signature", namespace: Mapping[str, Any] | None = None) -> CompiledSignature:
+    """Read and compile a signature, in DSPy's string form or in that of a ``%%signature`` cell.
+
+    ``namespace`` holds the classes that it may name. Raises ``SignatureError``.
+    """
+    return compile_signature(source, name=name, namespace=namespace)
+
+
+def validate(data: Mapping[str, Any], against: Any, *, namespace: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """``data`` with the types of the signature's outputs. Raises ``ValidationError`` with one entry for each fault."""
+    return dict(compile_signature(against, namespace=namespace).validator.validate_outputs(dict(data)))
+
+
+def predict(signature: Any, **options: Any) -> Program:
+    """A program that asks a language model for the outputs of ``signature``: ``predict(sig)(**inputs)``.
+
+    Options: ``pool``, ``lm``, ``timeout_s``, ``retry``, ``stream``, ``demos``, ``adapter``, ``namespace``.
+    """
+    return _program(pipelines.predict(signature, **options))
+
+
+def chain_of_thought(signature: Any, **options: Any) -> Program:
+    """Like :func:`predict`, with the model's ``reasoning`` first."""
+    return _program(pipelines.chain_of_thought(signature, **options))
+
+
+def react(signature: Any, *, tools: Sequence[Callable[..., Any]], **options: Any) -> Program:
+    """A program that lets a language model use ``tools`` (plain functions, run in a worker) until it knows."""
+    return _program(pipelines.react(signature, tools=tools, **options))
+
+
+def program_of_thought(signature: Any, **options: Any) -> Program:
+    """A program that lets a language model write code whose run gives the outputs."""
+    return _program(pipelines.program_of_thought(signature, **options))
+
+
+def module(program: Any, *, signature: Any = None, **options: Any) -> Program:
+    """A ``dspy.Module`` of your own, or its dotted name, run in a worker."""
+    return _program(pipelines.module(program, signature=signature, **options))
+
+
+def native(function: Callable[..., Any] | str, **options: Any) -> Program:
+    """A plain function as a program: right here, or in a worker with ``pool=``."""
+    return _program(pipelines.native(function, **options))
+
+
+def template(text: str, **options: Any) -> Program:
+    """A Jinja2 template as a program; its variables are its inputs. Raises ``TemplateError``."""
+    return _program(pipelines.template(text, **options))
+
+
+def parallel(**steps: Any) -> Program:
+    """Steps that run at the same time."""
+    return _program(pipelines.parallel(**steps))
+
+
+def when(condition: Callable[[Any], Any], *, then: Any, otherwise: Any = None) -> Program:
+    """``then`` if ``condition(fields)`` holds, else ``otherwise``."""
+    return _program(pipelines.when(condition, then=then, otherwise=otherwise))
+
+
+def each(step: Any, *, over: str, **options: Any) -> Program:
+    """``step`` for every item of the list in the field ``over``."""
+    return _program(pipelines.each(step, over=over, **options))
+
+
+def pipeline(name: str = "pipeline", **steps: Any) -> Pipeline:
+    """A pipeline of the named ``steps``, known to :func:`run_pipeline` by its name. Raises ``PipelineError``."""
+    made = pipelines.pipeline(name, start=start_run, **steps)
+    current_lab().pipelines.replace(name, made)
+    return made
+
+
+def run_pipeline(which: str | Pipeline, **inputs: Any) -> RunResult:
+    """Run a pipeline, or the one of that name, and wait for its result; an interrupt cancels it."""
+    chosen = which if isinstance(which, Pipeline) else current_lab().pipelines.find(which)
+    return chosen(**inputs)
