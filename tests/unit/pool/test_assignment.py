@@ -1,0 +1,146 @@
+"""The pure decision: which call goes where, who starts, who retires."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dspex_lab.pool.assignment import Assignment, PoolSnapshot, WorkerSnapshot, assign
+
+
+def ready(name: str, in_flight: int = 0, idle_s: float = 0.0) -> WorkerSnapshot:
+    return WorkerSnapshot(name, is_ready=True, in_flight=in_flight, idle_s=idle_s)
+
+
+def starting(name: str) -> WorkerSnapshot:
+    return WorkerSnapshot(name, is_ready=False)
+
+
+def pool(
+    queued: int,
+    *workers: WorkerSnapshot,
+    size: int = 4,
+    min_ready: int = 0,
+    concurrency: int = 1,
+    idle_retire_s: float = 300.0,
+    may_start: bool = True,
+) -> PoolSnapshot:
+    return PoolSnapshot(size, min_ready, concurrency, queued, workers, idle_retire_s, may_start)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "expected"),
+    [
+        pytest.param(pool(0), Assignment(), id="nothing to do"),
+        pytest.param(pool(1), Assignment(start=1), id="a first worker for a first call"),
+        pytest.param(pool(9), Assignment(start=4), id="no more workers than the size"),
+        pytest.param(pool(3, concurrency=8), Assignment(start=1), id="one worker takes several"),
+        pytest.param(pool(9, concurrency=8), Assignment(start=2), id="a second for what is over"),
+        pytest.param(pool(2, starting("a")), Assignment(start=1), id="who starts is counted on"),
+        pytest.param(pool(1, starting("a")), Assignment(), id="and not started twice"),
+        pytest.param(pool(0, min_ready=2), Assignment(start=2), id="the floor is filled"),
+        pytest.param(pool(0, starting("a"), min_ready=2), Assignment(start=1), id="the floor counts who starts"),
+        pytest.param(pool(5, min_ready=2, may_start=False), Assignment(), id="a pool that backs off starts nobody"),
+        pytest.param(pool(1, ready("a"), ready("b")), Assignment(("a",)), id="the older of two that are as busy"),
+        pytest.param(
+            pool(3, ready("a", 2), ready("b"), concurrency=3), Assignment(("b", "b", "a")), id="the least busy first"
+        ),
+        pytest.param(pool(2, ready("a", 1), starting("b")), Assignment(start=1), id="busy and starting take nothing"),
+        pytest.param(pool(0, ready("a", 0, 301)), Assignment(retire=("a",)), id="who idles too long goes"),
+        pytest.param(pool(0, ready("a", 0, 301), min_ready=1), Assignment(), id="but not below the floor"),
+        pytest.param(
+            pool(0, ready("a", 0, 301), ready("b", 0, 400), min_ready=1),
+            Assignment(retire=("b",)),
+            id="the longest idle goes first",
+        ),
+        pytest.param(pool(1, ready("a", 0, 301)), Assignment(("a",)), id="who is given a call does not retire"),
+        pytest.param(
+            pool(1, ready("a", 0, 301), ready("b", 0, 400)),
+            Assignment(("a",), retire=("b",)),
+            id="the others do all the same",
+        ),
+        pytest.param(
+            pool(0, ready("a"), ready("b"), ready("c", 1), size=1),
+            Assignment(retire=("b",)),
+            id="after a resize whoever is too many and idle goes",
+        ),
+        pytest.param(
+            pool(5, ready("a"), ready("b"), size=1),
+            Assignment(("a",), retire=("b",)),
+            id="even while calls wait",
+        ),
+    ],
+)
+def test_decisions(snapshot: PoolSnapshot, expected: Assignment) -> None:
+    """Each situation has its one decision."""
+    assert assign(snapshot) == expected
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> PoolSnapshot:
+    size = draw(st.integers(1, 6))
+    concurrency = draw(st.integers(1, 4))
+    workers = []
+    for number in range(draw(st.integers(0, 8))):
+        is_ready = draw(st.booleans())
+        in_flight = draw(st.integers(0, concurrency)) if is_ready else 0
+        idle_s = 0.0 if in_flight else draw(st.sampled_from([0.0, 5.0, 10.0, 20.0]))
+        workers.append(WorkerSnapshot(f"w{number}", is_ready, in_flight, idle_s))
+    return PoolSnapshot(
+        size=size,
+        min_ready=draw(st.integers(0, size)),
+        concurrency=concurrency,
+        queued=draw(st.integers(0, 12)),
+        workers=tuple(workers),
+        idle_retire_s=10.0,
+        may_start=draw(st.booleans()),
+    )
+
+
+@given(snapshots())
+def test_never_more_workers_than_the_size(snapshot: PoolSnapshot) -> None:
+    """Starting keeps within the size, and a pool that backs off starts nobody."""
+    start = assign(snapshot).start
+    assert start == 0 or (snapshot.may_start and len(snapshot.workers) + start <= snapshot.size)
+
+
+@given(snapshots())
+def test_never_more_calls_than_the_concurrency(snapshot: PoolSnapshot) -> None:
+    """No worker is given more than it may have, and none that is not ready is given any."""
+    workers = {worker.id: worker for worker in snapshot.workers}
+    for name, count in Counter(assign(snapshot).places).items():
+        assert workers[name].is_ready
+        assert workers[name].in_flight + count <= snapshot.concurrency
+
+
+@given(snapshots())
+def test_no_call_waits_beside_a_free_worker(snapshot: PoolSnapshot) -> None:
+    """Within the size, every free place is used while calls wait, from the front of the queue on."""
+    places = assign(snapshot).places
+    serving = snapshot.workers[: snapshot.size]
+    free = sum(snapshot.concurrency - worker.in_flight for worker in serving if worker.is_ready)
+    assert len(places) == min(snapshot.queued, free)
+
+
+@given(snapshots())
+def test_only_idle_workers_retire(snapshot: PoolSnapshot) -> None:
+    """Nobody retires who has, or is just given, a call, or who starts."""
+    assignment = assign(snapshot)
+    workers = {worker.id: worker for worker in snapshot.workers}
+    for name in assignment.retire:
+        assert workers[name].is_ready
+        assert workers[name].in_flight == 0
+        assert name not in assignment.places
+
+
+@given(snapshots())
+def test_the_floor_holds(snapshot: PoolSnapshot) -> None:
+    """Retiring never takes a pool below min_ready, and starting brings it there when it may."""
+    assignment = assign(snapshot)
+    left = len(snapshot.workers) - len(assignment.retire)
+    assert not assignment.retire or left >= snapshot.min_ready
+    if snapshot.may_start:
+        assert len(snapshot.workers) + assignment.start >= snapshot.min_ready
