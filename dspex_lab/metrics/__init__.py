@@ -14,10 +14,11 @@ from dspex_lab.metrics.answers import (
     registry,
     rouge_l,
 )
-from dspex_lab.metrics.metric import Metric, MetricFunction, MetricRegistry
+from dspex_lab.metrics.metric import BatchFunction, Metric, MetricFunction, MetricRegistry
 from dspex_lab.metrics.text import Normalization
 
 __all__ = [
+    "BatchFunction",
     "Metric",
     "MetricFunction",
     "MetricRegistry",

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dspex_lab.metrics.metric import Metric, MetricRegistry
-from dspex_lab.metrics.text import Normalization, passage_words, rouge_tokens, squad_tokens, text_of, tokens_of
+from dspex_lab.metrics.overlap import f1_rows, precision_rows, recall_rows
+from dspex_lab.metrics.text import Normalization, passage_words, rouge_tokens, text_of, tokens_of
 
 __all__ = [
     "contains",
@@ -37,10 +38,7 @@ def _exact_match(prediction: Any, reference: Any, *, normalization: Normalizatio
 
 
 def _f1_score(prediction: str, reference: str, *, normalization: Normalization = "none") -> float:
-    if normalization == "squad":
-        predicted, wanted = squad_tokens(prediction), squad_tokens(reference)
-    else:
-        predicted, wanted = tokens_of(prediction, normalization), tokens_of(reference, normalization)
+    predicted, wanted = tokens_of(prediction, normalization), tokens_of(reference, normalization)
     common = _common(predicted, wanted)
     if not common:
         return 0.0
@@ -115,11 +113,11 @@ def _has_sequence(words: Sequence[str], wanted: Sequence[str]) -> bool:
 exact_match: Metric = registry.register("exact_match", _exact_match)
 #: The harmonic mean of precision and recall over the multisets of tokens; 0.0 when both are empty. With
 #: ``normalization="squad"`` equal to ``dspy.evaluate.metrics.f1_score``.
-f1_score: Metric = registry.register("f1_score", _f1_score)
+f1_score: Metric = registry.register("f1_score", _f1_score, batch=f1_rows)
 #: Shared tokens per token of the prediction.
-precision: Metric = registry.register("precision", _precision)
+precision: Metric = registry.register("precision", _precision, batch=precision_rows)
 #: Shared tokens per token of the reference.
-recall: Metric = registry.register("recall", _recall)
+recall: Metric = registry.register("recall", _recall, batch=recall_rows)
 #: 1.0 when the reference, trimmed or normalised, stands in the prediction; an empty one never does.
 contains: Metric = registry.register("contains", _contains)
 #: ROUGE-L, F measure: of the longest common subsequence of tokens, as ROUGE's reference implementation, unstemmed.

@@ -8,29 +8,52 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
+from collections.abc import Sequence
 from typing import Any, Literal
 
-__all__ = ["Normalization", "passage_words", "rouge_tokens", "squad_text", "squad_tokens", "text_of", "tokens_of"]
+__all__ = [
+    "ARTICLES",
+    "Normalization",
+    "passage_words",
+    "rouge_tokens",
+    "squad_lines",
+    "squad_text",
+    "squad_tokens",
+    "text_of",
+    "tokens_of",
+]
 
 #: "none": as it stands, but trimmed. "squad": Unicode NFD, lower case, no punctuation, no articles, single spaces.
 Normalization = Literal["none", "squad"]
 
-_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_ARTICLES = frozenset({"a", "an", "the"})
+#: What SQuAD's normalisation leaves out.
+ARTICLES = frozenset({"a", "an", "the"})
+_PUNCTUATION = string.punctuation.encode()
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 _ROUGE_TOKEN = re.compile(r"[a-z0-9]+")
 
 
 def squad_tokens(text: str) -> list[str]:
     """The tokens of ``text`` after SQuAD's normalisation: exactly ``dspy.evaluate.normalize_text(text).split()``."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFD", text)
-    tokens = text.lower().translate(_NO_PUNCTUATION).split()
+    line = _without_marks(text)
+    tokens = line.split()
     # Where all is letters and digits, a word border is a space, and articles are whole tokens. Elsewhere (dashes,
     # accents after NFD, control characters) only the expression itself finds what SQuAD's finds.
     if "".join(tokens).isalnum():
-        return tokens if _ARTICLES.isdisjoint(tokens) else [token for token in tokens if token not in _ARTICLES]
-    return _ARTICLE.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split()
+        return tokens if ARTICLES.isdisjoint(tokens) else [token for token in tokens if token not in ARTICLES]
+    return _ARTICLE.sub(" ", line).split()
+
+
+def squad_lines(texts: Sequence[str]) -> list[str]:
+    """Many texts for a split into tokens and a drop of :data:`ARTICLES`; what is left is :func:`squad_tokens` of each.
+
+    All are treated as one long text, which is several times as fast.
+    """
+    joined = "\0".join(texts)
+    lines = _without_marks(joined).split("\0")
+    if len(lines) != len(texts):  # a text holds the border itself
+        lines = [_without_marks(text) for text in texts]
+    return [line if _is_plain(line) else _ARTICLE.sub(" ", line) for line in lines]
 
 
 def squad_text(text: str) -> str:
@@ -66,6 +89,19 @@ def passage_words(text: str) -> list[str]:
     pattern = regex.compile(r"[\p{L}\p{N}\p{M}]+|[^\p{Z}\p{C}]", flags=regex.IGNORECASE | regex.MULTILINE)
     words: list[Any] = pattern.findall(unicodedata.normalize("NFD", squad_text(text)))
     return [str(word).lower() for word in words]
+
+
+def _without_marks(text: str) -> str:
+    """Unicode NFD, lower case, without ASCII punctuation; the latter by bytes, for their table is far quicker."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFD", text)
+    lowered = text.lower().encode("utf-8", "surrogatepass")
+    return lowered.translate(None, _PUNCTUATION).decode("utf-8", "surrogatepass")
+
+
+def _is_plain(line: str) -> bool:
+    """Whether every word border in ``line``, which has no punctuation, is a space."""
+    return (line.isascii() and line.isprintable()) or "".join(line.split()).isalnum()
 
 
 def _check(normalization: str) -> None:

@@ -7,6 +7,8 @@ import sys
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dspex_lab import metrics
 from dspex_lab.errors import ConfigurationError, ValidationError
@@ -33,6 +35,26 @@ def test_a_row_may_have_several_references() -> None:
 def test_options_reach_every_row() -> None:
     """Normalisation holds for the whole column."""
     assert metrics.exact_match.columns(["The Paris!"], ["paris"], normalization="squad") == [1.0]
+
+
+words = st.sampled_from(
+    ["the", "A", "an", "x.", "y", "y", "à", "–a", "naïve", "\x1f", "_", "Σ", "ΑΣ", "the–end", "\ud800"]
+)
+rows = st.lists(st.tuples(*[st.lists(words, max_size=8).map(" ".join) | st.text(max_size=12)] * 2), min_size=1)
+
+
+@settings(deadline=None)
+@given(rows, st.sampled_from(["none", "squad"]), st.sampled_from(["f1_score", "precision", "recall"]))
+def test_long_columns_give_the_same_as_pair_by_pair(
+    drawn: list[tuple[str, str]], normalization: str, name: str
+) -> None:
+    """The quick way for columns and the way for one pair give the very same numbers, whatever the texts."""
+    metric = metrics.get(name)
+    pairs = (drawn * 256)[:256]
+    predictions, references = [one for one, _ in pairs], [other for _, other in pairs]
+    assert metric.columns(predictions, references, normalization=normalization) == [
+        metric(one, other, normalization=normalization) for one, other in pairs
+    ]
 
 
 def test_the_mean_of_no_rows_is_zero() -> None:
