@@ -139,7 +139,7 @@ def _step(view: RunView, event: Event) -> RunView:
 
 
 def _begun(step: StepView, event: Event) -> StepView:
-    """Running. A step that had ended begins a new turn (inside ``each``): what it used stays counted."""
+    """Running. A step that had ended begins a new turn (inside ``each``): what it wrote and used stays."""
     if step.status.is_over:
         return StepView(
             step.name,
@@ -150,6 +150,7 @@ def _begun(step: StepView, event: Event) -> StepView:
             reason=step.reason,
             target=step.target,
             started=event.time,
+            streams=tuple(stream.append("\n") for stream in step.streams),
             usage=step.usage,
             settled=step.usage,
         )

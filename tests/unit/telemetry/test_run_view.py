@@ -137,10 +137,10 @@ def test_usage_of_calls_is_not_counted_twice() -> None:
 
 
 def test_a_step_that_runs_again_keeps_what_it_used() -> None:
-    """Inside ``each`` a step has many turns: its text begins anew, its usage adds up."""
+    """Inside ``each`` a step has many turns: its text goes on in a new line, its usage adds up."""
     turn = [step("triage", "running"), token("triage", "a"), step("triage", "succeeded", usage=Usage(1, 2, None, 1))]
     one = seen(start(), *turn, *turn).step("triage")
-    assert (one.usage, one.text) == (Usage(2, 4, None, 2), {"reply": "a"})
+    assert (one.usage, one.text) == (Usage(2, 4, None, 2), {"reply": "a\na"})
 
 
 def test_errors_come_in_any_form() -> None:

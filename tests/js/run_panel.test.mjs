@@ -1,0 +1,64 @@
+// The run panel's module without a page: run with `node --test tests/js/`.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+const source = readFileSync(new URL("../../dspex_lab/widgets/static/run_panel.js", import.meta.url), "utf8");
+const panel = await import(`data:text/javascript;base64,${Buffer.from(source).toString("base64")}`);
+
+test("a piece that follows is appended whole", () => {
+  const stream = new panel.Stream();
+  assert.deepEqual(stream.take(0, "Dear "), { added: "Dear ", isGap: false });
+  assert.deepEqual(stream.take(5, "customer"), { added: "customer", isGap: false });
+  assert.equal(stream.text, "Dear customer");
+});
+
+test("what is known already is skipped", () => {
+  const stream = new panel.Stream();
+  stream.take(0, "Dear ");
+  assert.equal(stream.take(3, "r customer").added, "customer");
+  assert.equal(stream.take(0, "Dear ").added, "");
+  assert.equal(stream.text, "Dear customer");
+});
+
+test("a missing piece is noticed", () => {
+  const stream = new panel.Stream();
+  assert.equal(stream.take(5, "customer").isGap, true);
+});
+
+test("places count code points, as Python does", () => {
+  const stream = new panel.Stream();
+  stream.take(0, "🙂🙂");
+  assert.equal(stream.take(1, "🙂 well").added, " well");
+  assert.equal(stream.end, 7);
+});
+
+test("a stream that begins anew says when its beginning was let go", () => {
+  const stream = new panel.Stream();
+  stream.reset(4, "tail");
+  assert.equal(stream.text, "…tail");
+  assert.deepEqual(stream.take(8, "!"), { added: "!", isGap: false });
+});
+
+test("times and prices read as in Python's forms", () => {
+  assert.deepEqual(
+    [null, 0.0004, 0.42, 3.421, 125].map(panel.seconds),
+    ["", "0.4 ms", "420 ms", "3.42 s", "2 min 05 s"],
+  );
+  assert.deepEqual([null, 0, 0.00042, 0.00001, 1.5].map(panel.cost), ["", "$0.00", "$0.0004", "<$0.0001", "$1.50"]);
+  assert.deepEqual([null, 41.23, 250.4].map(panel.rate), ["", "41.2 tok/s", "250 tok/s"]);
+});
+
+test("the module asks for all texts when a piece is missing", () => {
+  const { initialize } = panel.default();
+  const sent = [];
+  let hear = () => {};
+  const model = {
+    get: () => ({ run: { is_over: true } }),
+    send: (content) => sent.push(content),
+    on: (_name, callback) => (hear = callback),
+  };
+  initialize({ model });
+  hear({ kind: "tokens", pieces: [["reply", "text", 5, "customer"]], steps: {}, run: [1, null], sent_at: 0 });
+  assert.deepEqual(sent, [{ kind: "texts" }]);
+});
