@@ -66,8 +66,8 @@ class LabError(Exception):
         """The error as plain data, for the wire, the journal and the panels."""
         return {
             "type": type(self).__name__,
-            "message": self.message,
-            "hint": self.hint,
+            "message": _plain(self.message),
+            "hint": _plain(self.hint),
             "retryable": self.retryable,
             **{name: _plain(getattr(self, name)) for name in self._fields},
         }
@@ -188,9 +188,12 @@ class PythonError(LabError):
 
 
 class ModelError(LabError):
-    """A language model that is not there, refuses, or answers with nothing that can be used."""
+    """A language model that is not there, refuses, or answers with nothing that can be used.
 
-    _fields = ("model", "status")
+    ``status`` is the provider's HTTP status; 413 stands for a prompt that is too long, whoever says so.
+    """
+
+    _fields = ("model", "status", "retry_after_s")
 
     def __init__(
         self,
@@ -198,12 +201,15 @@ class ModelError(LabError):
         model: str = "",
         status: int | None = None,
         *,
+        retry_after_s: float | None = None,
         hint: str | None = None,
         retryable: bool | None = None,
     ) -> None:
         super().__init__(message, hint=hint, retryable=retryable)
         self.model = model
         self.status = status
+        #: How long the provider asks to wait before the next try, in seconds.
+        self.retry_after_s = retry_after_s
 
 
 class PipelineError(LabError):
@@ -288,15 +294,15 @@ _BY_NAME: dict[str, type[LabError]] = {cls.__name__: cls for cls in _ALL}
 
 
 def error_from_dict(data: Mapping[str, Any]) -> LabError:
-    """The error that :meth:`LabError.to_dict` wrote; a type that is not known here becomes a :class:`PythonError`."""
-    cls = _BY_NAME.get(str(data.get("type")), PythonError)
-    fields = {name: _thaw(data[name]) for name in cls._fields if data.get(name) is not None}
-    return cls(
-        str(data.get("message", "unknown error")),
-        hint=data.get("hint"),
-        retryable=data.get("retryable"),
-        **fields,
-    )
+    """The error that :meth:`LabError.to_dict` wrote; a type that is not known here, and data that is no error at
+    all, become a :class:`PythonError`. Never raises: whoever waits for the end of a call must get one."""
+    name, message = str(data.get("type")), str(data.get("message", "unknown error"))
+    cls = _BY_NAME.get(name, PythonError)
+    try:
+        fields = {field: _thaw(data[field]) for field in cls._fields if data.get(field) is not None}
+        return cls(message, hint=data.get("hint"), retryable=data.get("retryable"), **fields)
+    except (TypeError, ValueError):
+        return PythonError(message, error_type=name)
 
 
 def _own_line(trace: TracebackType | None) -> str:
@@ -304,7 +310,9 @@ def _own_line(trace: TracebackType | None) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(trace)
-        if frame.line and not frame.filename.startswith((_OWN_FOLDER, sys.prefix, sys.base_prefix))
+        if frame.line
+        and not frame.filename.startswith((_OWN_FOLDER, sys.prefix, sys.base_prefix))
+        and not frame.line.startswith("get_ipython().run_")  # what IPython makes of a magic's line
     ]
     if not frames:
         return ""
@@ -315,12 +323,18 @@ def _own_line(trace: TracebackType | None) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """``value`` with errors inside it as dicts and tuples as lists."""
+    """``value`` as data that can travel: errors as dicts, sequences as lists, and the repr of what is no data."""
     if isinstance(value, LabError):
         return value.to_dict()
-    if isinstance(value, tuple | list):
+    if isinstance(value, str):  # file names may hold bytes that are no UTF-8
+        return value.encode("utf-8", "backslashreplace").decode()
+    if value is None or isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**64):
+        return value
+    if isinstance(value, tuple | list | set | frozenset):
         return [_plain(item) for item in value]
-    return value
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    return _plain(repr(value))
 
 
 def _thaw(value: Any) -> Any:

@@ -40,11 +40,12 @@ one another run at the same time. What is missing or of the wrong type is an err
 Steps:    predict  chain_of_thought  react  program_of_thought  module  native  template  parallel  when  each
 Options:  pool=  lm=  timeout_s=  retry=  stream=  route=  output_retries=  overwrite=
 
-    --run name=value ...   run it with these inputs (Python expressions) in a live panel; the value is the result
+    --run name=value ...   run it with these inputs (Python expressions), in a live panel
     --background           with --run: do not wait; the value is the run
     --dry-run              show the plan, run nothing
 
-Afterwards `support` is the pipeline: `support(ticket="...")` runs it, and so does `lab.run_pipeline("support", ...)`.
+Afterwards `support` is the pipeline: `support(ticket="...")` runs it, and so does `lab.run_pipeline("support", ...)`;
+`support.last_run.result()` is what it came to last.
 """
 
 LAB = """The lab in one line.

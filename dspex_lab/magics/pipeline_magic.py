@@ -12,12 +12,12 @@ from typing import Any
 
 from dspex_lab.errors import PipelineError
 from dspex_lab.lab import Lab, current_lab
-from dspex_lab.pipelines import Pipeline, Plan, Run, RunResult, compile_cell
+from dspex_lab.pipelines import Pipeline, Plan, Run, compile_cell
 from dspex_lab.pipelines.source import excerpt
 from dspex_lab.programs import start_run
 from dspex_lab.widgets import RunPanel
 
-__all__ = ["PipelineLine", "define_pipeline", "parse_line", "run_in_panel"]
+__all__ = ["PipelineLine", "define_pipeline", "parse_line", "show_run"]
 
 _FLAGS = ("--run", "--background", "--dry-run")
 
@@ -33,8 +33,11 @@ class PipelineLine:
     inputs: dict[str, str] = field(default_factory=dict)
 
 
-def define_pipeline(line: str, cell: str, namespace: MutableMapping[str, Any]) -> Pipeline | Plan | Run | RunResult:
-    """Define the pipeline of ``cell`` in ``namespace`` under the name in ``line``; run it when ``line`` says so."""
+def define_pipeline(line: str, cell: str, namespace: MutableMapping[str, Any]) -> Pipeline | Plan | Run | None:
+    """Define the pipeline of ``cell`` in ``namespace`` under the name in ``line``; run it when ``line`` says so.
+
+    A run that was waited for is shown by its panel, and is the pipeline's ``last_run``.
+    """
     asked = parse_line(line)
     lab = current_lab()
     made = compile_cell(cell, namespace=namespace, start=start_run, name=asked.name, line_offset=1)
@@ -46,11 +49,15 @@ def define_pipeline(line: str, cell: str, namespace: MutableMapping[str, Any]) -
         lab.start_in_background()
         return made
     run = made.submit(**_evaluate(asked, line, namespace))
-    return run_in_panel(lab, run, is_background=asked.is_background)
+    show_run(lab, run, is_background=asked.is_background)
+    return run if asked.is_background else None
 
 
-def run_in_panel(lab: Lab, run: Run, *, is_background: bool = False) -> RunResult | Run:
-    """Show ``run`` in a live panel in this cell and wait for it; in the background, return at once."""
+def show_run(lab: Lab, run: Run, *, is_background: bool = False) -> None:
+    """Show ``run`` in a live panel in this cell and wait for its end; in the background, return at once.
+
+    Raises the run's error; an interrupt cancels it.
+    """
     panel = RunPanel(run.plan.name, on_cancel=run.cancel)
     panel.display()
 
@@ -61,9 +68,9 @@ def run_in_panel(lab: Lab, run: Run, *, is_background: bool = False) -> RunResul
     fed = lab.portal.start(feed)
     if is_background:
         fed.add_done_callback(lambda _: panel.finish())
-        return run
+        return
     try:
-        return run.result()
+        run.result()
     finally:
         panel.finish()
 

@@ -65,6 +65,8 @@ class _Runnable:
 
     _start: StartRun
     _is_program = False
+    #: The run that was begun last, or None.
+    last_run: Run | None = None
 
     @property
     def plan(self) -> Plan:
@@ -76,9 +78,10 @@ class _Runnable:
     def submit(self, *, continue_on_error: bool = False, stream: bool = True, **inputs: Any) -> Run:
         """Begin a run and return at once. Inputs that do not fit are an error here, before anything runs."""
         self._check(inputs)
-        return self._start(
+        self.last_run = self._start(
             self.plan, inputs, stream=stream, continue_on_error=continue_on_error, is_program=self._is_program
         )
+        return self.last_run
 
     def __call__(self, **inputs: Any) -> RunResult:
         """Run and wait for the result; an interrupt cancels the run."""

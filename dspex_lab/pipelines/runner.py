@@ -226,10 +226,14 @@ class _FirstErrorGroup:
         return self
 
     async def __aexit__(self, *details: Any) -> None:
+        first: BaseException | None = None
         try:
             await self._group.__aexit__(*details)
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            first = _first(group)
+        # Raised out here, or the group would be its context, and IPython shows groups its own long way.
+        if first is not None:
+            raise first
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
