@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ast
 import enum
+import math
 import typing
 from collections.abc import Callable, Hashable
 from typing import Annotated, Any, Literal, Optional, Union
 
-from dspex_lab.signatures.constraints import FIELD_OPTIONS, field_info, near, option_fault
+from dspex_lab.signatures.constraints import FIELD_OPTIONS, field_info, misfit, near, option_fault
 from dspex_lab.signatures.dspy_types import DspyType, dspy_type
 from dspex_lab.signatures.known_types import GENERIC_ARITY
 from dspex_lab.signatures.names import Fault, NameTable, is_type
@@ -121,6 +122,7 @@ class Resolver:
                 self.options.setdefault("description", argument.value)
                 continue
             options = self.field_options(argument)
+            self.fits(argument, inner, options)
             self.options.update(options)
             info = field_info(options)
             if info is not None:
@@ -174,9 +176,17 @@ class Resolver:
             del options["default"]
         return options
 
+    def fits(self, node: ast.expr, annotation: Any, options: dict[str, Any]) -> None:
+        """Refuses options that say nothing about ``annotation``, or contradict each other."""
+        message = misfit(annotation, options)
+        if message:
+            raise Fault(message, node)
+
     def value(self, node: ast.expr) -> Any:
         """The plain value that ``node`` writes down: constants, lists, tuples, sets and dicts of them, enum members."""
         if isinstance(node, ast.Constant):
+            if isinstance(node.value, float) and not math.isfinite(node.value):
+                raise Fault("This number is too large.", node)
             return node.value
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
             number = node.operand.value if isinstance(node.operand, ast.Constant) else None

@@ -88,6 +88,6 @@ def compile_signature(
 def _compiled(signature: Signature) -> CompiledSignature:
     """Compiles; what could fail later (options that do not fit a type, a wrong default) fails now."""
     compiled = CompiledSignature(signature)
-    if signature.namespace or any("[" in item.annotation_text or item.has_default for item in signature.fields):
+    if signature.namespace or any(item.has_default for item in signature.inputs):
         compiled.validator.check()
     return compiled

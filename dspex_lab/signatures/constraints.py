@@ -6,13 +6,15 @@ The options are pydantic's; the sentence about them that a model is shown is DSP
 from __future__ import annotations
 
 import difflib
+import types
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pydantic
 from pydantic.fields import FieldInfo
+from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-__all__ = ["FIELD_OPTIONS", "constraint_sentence", "field_info", "field_options_of", "near"]
+__all__ = ["FIELD_OPTIONS", "constraint_sentence", "field_info", "field_options_of", "misfit", "near", "option_fault"]
 
 _SENTENCES: Mapping[str, str] = {
     "gt": "greater than: ",
@@ -46,6 +48,21 @@ _OPTION_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "default": ((object,), "a value"),
 }
 
+_RANGE = frozenset({"gt", "ge", "lt", "le", "multiple_of"})
+_LENGTH = frozenset({"min_length", "max_length"})
+_PAIRS = (("ge", "le"), ("gt", "lt"), ("gt", "le"), ("ge", "lt"), ("min_length", "max_length"))
+#: Which options say something about a value of a type.
+_TAKES: Mapping[Any, frozenset[str]] = {
+    int: _RANGE,
+    float: _RANGE | {"allow_inf_nan"},
+    bool: frozenset(),
+    str: _LENGTH | {"pattern"},
+    bytes: _LENGTH,
+    Literal: frozenset(),
+    **dict.fromkeys((list, dict, set, frozenset, tuple), _LENGTH),
+}
+_GENERAL = frozenset({"strict", "title", "examples", "description", "desc", "default"})
+
 #: The names that ``Field(...)`` takes.
 FIELD_OPTIONS: tuple[str, ...] = tuple(_OPTION_TYPES)
 _NOT_FOR_PYDANTIC = frozenset({"desc", "description", "default"})
@@ -58,9 +75,42 @@ def option_fault(name: str, value: Any) -> str | None:
     kinds, wanted = _OPTION_TYPES[name]
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds and object not in kinds):
         return f"The option `{name}` wants {wanted}, not {value!r}."
-    if name in {"min_length", "max_length"} and isinstance(value, int) and value < 0:
+    if name == "pattern" and not _is_pattern(value):
+        return f"The pattern {value!r} is no regular expression that can be checked."
+    if name in _LENGTH and isinstance(value, int) and value < 0:
         return f"The option `{name}` cannot be negative."
     return None
+
+
+def _is_pattern(value: Any) -> bool:
+    try:
+        SchemaValidator(core_schema.str_schema(pattern=value))
+    except SchemaError:
+        return False
+    return True
+
+
+def misfit(annotation: Any, options: Mapping[str, Any]) -> str | None:
+    """Why ``options`` can never hold for ``annotation``, or None; types that are not in the table take any option."""
+    for low, high in _PAIRS:
+        if low in options and high in options and options[low] > options[high]:
+            return f"Nothing is both {low}={options[low]} and {high}={options[high]}."
+    kinds = _alternatives(annotation)
+    for name in options:
+        if name in _GENERAL or any(kind not in _TAKES or name in _TAKES[kind] for kind in kinds):
+            continue
+        return f"The option `{name}` says nothing about {' or '.join(sorted(kind.__name__ for kind in kinds))}."
+    return None
+
+
+def _alternatives(annotation: Any) -> set[Any]:
+    """The classes that ``annotation`` may stand for; a Literal is its own kind."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return set().union(*map(_alternatives, get_args(annotation))) - {types.NoneType}
+    return {origin or annotation}
 
 
 def field_info(options: Mapping[str, Any]) -> FieldInfo | None:

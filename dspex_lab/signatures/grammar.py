@@ -10,14 +10,11 @@ at its end or at the start of the next). Linear in the text; the only exception 
 
 from __future__ import annotations
 
-import inspect
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import pairwise
 from keyword import iskeyword
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
 from dspex_lab.errors import SignatureError
 from dspex_lab.signatures.annotations import Resolver
@@ -25,15 +22,30 @@ from dspex_lab.signatures.constraints import constraint_sentence, field_info
 from dspex_lab.signatures.expressions import MAX_OPERATORS, parse_expression
 from dspex_lab.signatures.field import MISSING, Field, Signature, default_instructions
 from dspex_lab.signatures.known_types import BUILTIN_TYPES
+from dspex_lab.signatures.layout import Item, Layout, lay_out
 from dspex_lab.signatures.names import Fault, NameTable
 from dspex_lab.signatures.rebuild import annotate
 from dspex_lab.signatures.tokens import Source, Token, open_source, tokenize
 
 __all__ = ["parse_signature"]
 
-_GOES_ON_AFTER = frozenset({"comma", "colon", "equals", "arrow"})
-_GOES_ON_BEFORE = frozenset({"comma", "colon", "equals", "arrow"})
-_JOINING = frozenset("|.")
+#: Names of members of ``dspy.Signature`` that it breaks without, and of arguments that ``dspy.Predict`` takes away.
+_NOT_FOR_DSPY = frozenset(
+    {
+        "fields",
+        "input_fields",
+        "instructions",
+        "model_config",
+        "model_dump",
+        "model_dump_json",
+        "model_validate",
+        "model_validate_json",
+        "model_validate_strings",
+        "output_fields",
+        "signature",
+    }
+)
+_NOT_FOR_PREDICT = frozenset({"config", "demos", "lm", "new_signature"})
 
 
 def parse_signature(text: str, *, name: str = "Signature", namespace: Mapping[str, Any] | None = None) -> Signature:
@@ -50,25 +62,6 @@ def parse_signature(text: str, *, name: str = "Signature", namespace: Mapping[st
     return _Reader(source, tokenize(source), NameTable(namespace)).signature(name)
 
 
-@dataclass(slots=True)
-class _Item:
-    """The tokens of one field, before they are understood."""
-
-    tokens: list[Token]
-    comments: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Layout:
-    """What the text is made of; ``arrows`` are the arrows' tokens, ``has_lines`` whether new lines end fields."""
-
-    docstring: str | None = None
-    inputs: list[_Item] = field(default_factory=list)
-    outputs: list[_Item] = field(default_factory=list)
-    arrow: Token | None = None
-    is_string_form: bool = True
-
-
 class _Reader:
     """One reading of one text."""
 
@@ -80,11 +73,7 @@ class _Reader:
         self._seen: dict[str, Field] = {}
 
     def signature(self, name: str) -> Signature:
-        if not any(token.kind not in ("newline", "comment") for token in self._tokens):
-            raise SignatureError("The signature is empty.", self._source.text, hint='Write at least "input -> output".')
-        layout = self._layout()
-        if layout.arrow is None:
-            self._no_arrow(layout)
+        layout = lay_out(self._source, self._tokens)
         for items, side, hint in (
             (layout.inputs, "input", "Name what goes in before the `->`."),
             (layout.outputs, "output", "Name what comes out after the `->`."),
@@ -104,125 +93,9 @@ class _Reader:
             form="string" if layout.is_string_form else "cell",
         )
 
-    # --- Layout: which tokens belong to which field ---------------------------------------------------------------
-
-    def _layout(self) -> _Layout:
-        layout = _Layout()
-        tokens = self._after_docstring(layout)
-        current = _Item([])
-        last: _Item | None = None
-        is_line_start = True
-        for index, token in enumerate(tokens):
-            if token.kind == "comment":
-                layout.is_string_form = False
-                target = current if current.tokens else last
-                if target is not None and not is_line_start:
-                    target.comments.append(token.text.lstrip("#").strip())
-                continue
-            if token.kind == "newline":
-                is_line_start = True
-                if token.depth == 0 and current.tokens and self._ends_here(current.tokens[-1], tokens, index):
-                    last = self._close(current, layout)
-                    current = _Item([])
-                continue
-            is_line_start = False
-            if token.depth or token.kind not in ("comma", "arrow"):
-                current.tokens.append(token)
-                continue
-            if current.tokens:
-                last = self._close(current, layout)
-                current = _Item([])
-            elif token.kind == "comma" and not self._comma_may_stand(layout, last, token):
-                raise self._source.error("There is no field before this comma.", token.start, hint="Delete the comma.")
-            if token.kind == "arrow":
-                self._arrow(layout, token)
-                last = None
-        if current.tokens:
-            self._close(current, layout)
-        self._note_form(layout)
-        return layout
-
-    def _after_docstring(self, layout: _Layout) -> list[Token]:
-        """Takes leading strings as the instructions; gives back the tokens behind them."""
-        start = 0
-        parts: list[str] = []
-        while start < len(self._tokens) and self._tokens[start].kind in ("newline", "comment", "string"):
-            token = self._tokens[start]
-            if token.kind == "string":
-                parts.append(self._string(token))
-            start += 1
-        if parts:
-            layout.docstring = inspect.cleandoc("".join(parts))
-        return self._tokens[start:] if parts else self._tokens
-
-    def _string(self, token: Token) -> str:
-        try:
-            value = self._resolver.value(parse_expression(self._source, token.start, token.end, None).node)
-        except Fault:
-            value = None
-        if not isinstance(value, str):
-            raise self._source.error("The instructions must be a plain string.", token.start)
-        return value
-
-    def _ends_here(self, previous: Token, tokens: list[Token], index: int) -> bool:
-        """Whether the new line at ``index`` ends the field."""
-        if previous.kind in _GOES_ON_AFTER or previous.text in _JOINING:
-            return False
-        following = next((t for t in tokens[index + 1 :] if t.kind not in ("newline", "comment")), None)
-        return following is None or not (following.kind in _GOES_ON_BEFORE or following.text in _JOINING)
-
-    def _close(self, item: _Item, layout: _Layout) -> _Item:
-        (layout.inputs if layout.arrow is None else layout.outputs).append(item)
-        return item
-
-    def _comma_may_stand(self, layout: _Layout, last: _Item | None, token: Token) -> bool:
-        """A comma may follow a field that a new line ended; two commas, or one at the start, may not stand."""
-        side = layout.inputs if layout.arrow is None else layout.outputs
-        between = self._source.text[last.tokens[-1].end : token.start] if last else ""
-        return bool(side) and last is side[-1] and "," not in between
-
-    def _arrow(self, layout: _Layout, token: Token) -> None:
-        if layout.arrow is not None:
-            raise self._source.error(
-                "A signature has one `->`, and this is the second.",
-                token.start,
-                hint="Chain steps in a pipeline: each has a signature of its own.",
-            )
-        layout.arrow = token
-
-    def _note_form(self, layout: _Layout) -> None:
-        """The string form has no comments, no defaults, and its fields are separated by commas only."""
-        for items in (layout.inputs, layout.outputs):
-            for left, right in pairwise(items):
-                if "," not in self._source.text[left.tokens[-1].end : right.tokens[0].start]:
-                    layout.is_string_form = False
-            if any(token.kind == "equals" and not token.depth for item in items for token in item.tokens):
-                layout.is_string_form = False
-        if layout.arrow is not None:
-            line = self._source.place(layout.arrow.start)[0]
-            if self._source.text.split("\n")[line - 1].strip() == "->" and layout.docstring is not None:
-                layout.is_string_form = False
-
-    def _no_arrow(self, layout: _Layout) -> NoReturn:
-        for item in layout.inputs:
-            for token, following in pairwise(item.tokens):
-                if (token.text, following.text) in (("=", ">"), ("-", "-"), ("–", ">")) or token.text in (
-                    "→",
-                    "⟶",
-                    "⇒",
-                ):
-                    raise self._source.error("This is not the arrow.", token.start, hint="Write it as `->`.")
-        raise self._source.error(
-            "The signature has no `->`.",
-            layout.inputs[-1].tokens[-1].end if layout.inputs else 0,
-            hint='Inputs, `->`, outputs: "question -> answer"; in a cell the arrow has a line of its own.',
-        )
-
-    # --- Fields -----------------------------------------------------------------------------------------------------
-
-    def _field(self, item: _Item, layout: _Layout, *, is_input: bool) -> Field:
+    def _field(self, item: Item, layout: Layout, *, is_input: bool) -> Field:
         tokens = item.tokens
-        name = self._name(tokens[0])
+        name = self._name(tokens[0], is_input=is_input)
         colon, equals = self._marks(tokens, name)
         line, column = self._source.place(tokens[0].start)
         annotation_end = tokens[-1].end if equals is None else tokens[equals - 1].end
@@ -254,7 +127,7 @@ class _Reader:
         self._remember(found, tokens[0])
         return found
 
-    def _name(self, token: Token) -> str:
+    def _name(self, token: Token, *, is_input: bool) -> str:
         """The field's name, normalised as Python does it."""
         hint = None
         if token.kind == "string":
@@ -270,6 +143,8 @@ class _Reader:
             message, hint = f"`{token.text}` is a word of Python.", f"Call it `{token.text}_`."
         elif token.text.startswith("_"):
             message, hint = "A field's name cannot begin with `_`.", f"Call it `{token.text.lstrip('_') or 'field'}`."
+        elif token.text in _NOT_FOR_DSPY or (is_input and token.text in _NOT_FOR_PREDICT):
+            message, hint = f"DSPy keeps the name `{token.text}` for itself.", f"Call it `{token.text}_`."
         else:
             return token.text if token.text.isascii() else unicodedata.normalize("NFKC", token.text)
         raise self._source.error(message, token.start, hint=hint)
@@ -336,6 +211,7 @@ class _Reader:
             if not self._resolver.is_field_call(expression.node):
                 return annotation, self._resolver.value(expression.node), {}
             options = self._resolver.field_options(expression.node)
+            self._resolver.fits(expression.node, annotation, options)
         except Fault as fault:
             raise expression.error(fault, name) from None
         default = options.pop("default", MISSING)

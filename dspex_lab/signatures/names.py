@@ -79,6 +79,8 @@ class NameTable:
             return self._follow(self._in_module(root.id, path[0]), path[1:])
         if path and root.id in KNOWN_TYPES:
             return self._follow(KNOWN_TYPES[root.id], path)
+        if root.id in BUILTIN_TYPES:
+            return self._follow(BUILTIN_TYPES[root.id], path)
         if found is not MISSING:
             raise Fault(f"`{root.id}` is {_article(type(found).__name__)}, not a type.", root)
         raise self._unknown(root, is_dotted=bool(path))

@@ -6,8 +6,9 @@ Linear in the text; knows brackets, strings and comments, and nothing of fields 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from dspex_lab.errors import SignatureError
@@ -44,6 +45,8 @@ _TOKEN = re.compile(
 #: Characters that make text look other than it reads: controls, line separators that editors do not show as such,
 #: directional overrides and isolates, and halves of surrogate pairs.
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+#: A message quotes the user's words, which may be a megabyte long.
+_MAX_MESSAGE = 240
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 
 
@@ -62,21 +65,31 @@ class Source:
     """The user's text with its line ends made plain, and how to point at a place in it."""
 
     text: str
+    #: The offset at which each line begins.
+    line_starts: tuple[int, ...] = field(repr=False)
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column, from 1, of a character offset."""
-        line = self.text.count("\n", 0, offset) + 1
-        return line, offset - (self.text.rfind("\n", 0, offset) + 1) + 1
+        line = bisect_right(self.line_starts, offset)
+        return line, offset - self.line_starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """The text of a line, counted from 1."""
+        end = self.line_starts[number] - 1 if number < len(self.line_starts) else len(self.text)
+        return self.text[self.line_starts[number - 1] : end]
 
     def error(self, message: str, offset: int, *, field: str | None = None, hint: str | None = None) -> SignatureError:
         """A SignatureError that points at ``offset``."""
         line, column = self.place(offset)
+        if len(message) > _MAX_MESSAGE:
+            message = f"{message[: _MAX_MESSAGE // 2]} … {message[-_MAX_MESSAGE // 2 :]}"
         return SignatureError(message, self.text, field, line=line, column=column, hint=hint)
 
 
 def open_source(text: str) -> Source:
     """``text`` with plain line ends; SignatureError for characters that nobody can see."""
-    source = Source(text.replace("\r\n", "\n").replace("\r", "\n"))
+    plain = text.replace("\r\n", "\n").replace("\r", "\n")
+    source = Source(plain, (0, *(match.end() for match in re.finditer("\n", plain))))
     unseen = _UNSEEN.search(source.text)
     if unseen:
         raise source.error(
