@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 UV_VERSION := 0.13.9
+# Jupyter asks for this where the user is root, as in containers.
+ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: demo lab test check format bench browser lock clean
 
@@ -17,7 +19,7 @@ demo: $(VENV)/.installed          ## run the quickstart without a screen; pages 
 	$(BIN)/python notebooks/run.py notebooks/01_quickstart.ipynb --output build/demo
 
 lab: $(VENV)/.installed           ## open JupyterLab on the quickstart
-	$(BIN)/jupyter lab notebooks/01_quickstart.ipynb
+	$(BIN)/jupyter lab $(ALLOW_ROOT) notebooks/01_quickstart.ipynb
 
 test: $(VENV)/.installed browser  ## every test, the browser's included
 	$(BIN)/pytest
@@ -27,6 +29,7 @@ check: $(VENV)/.installed         ## lint, types, architecture
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/unit/test_architecture.py
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
