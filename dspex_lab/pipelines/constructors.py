@@ -226,7 +226,7 @@ class _Render:
     template: Any
 
     def __call__(self, **inputs: Any) -> str:
-        return str(self.template.render(**inputs))
+        return str(self.template.render(inputs))
 
 
 def _asking(
