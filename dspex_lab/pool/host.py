@@ -70,9 +70,7 @@ class Host:
     async def run(self) -> None:
         self.folder.mkdir(mode=0o700)
         self._socket = PolledSocket(zmq.ROUTER, self._receive)
-        self.kernels = KernelLifecycle(
-            self.folder, self.connection.address, self.connection.key, self.settings.heartbeat_s, self._worker_exited
-        )
+        self.kernels = KernelLifecycle(self.folder, self.connection, self.settings, self._worker_exited)
         self.workforce = Workforce(self.settings.pools, self.kernels, self._clock)
         self.broker = Broker(self.workforce, self, self._clock)
         self._orders = Orders(

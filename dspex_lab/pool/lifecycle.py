@@ -22,7 +22,8 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
 from dspex_lab.pool.environment import clean_environment
-from dspex_lab.settings import PoolSpec
+from dspex_lab.pool.rendezvous import ConnectionFile
+from dspex_lab.settings import PoolSpec, Settings
 
 __all__ = ["KernelLifecycle"]
 
@@ -58,14 +59,13 @@ class _Worker:
 
 
 class KernelLifecycle:
-    """The ``Kernels`` of the workforce. ``folder`` is the host's private folder; ``on_exit(id, status, reason)`` is
-    called once for each worker, on the loop."""
+    """The ``Kernels`` of the workforce. ``folder`` is the host's private folder, ``connection`` where workers find
+    the host; ``on_exit(id, status, reason)`` is called once for each worker, on the loop."""
 
-    def __init__(self, folder: Path, address: str, key: str, heartbeat_s: float, on_exit: ExitListener) -> None:
+    def __init__(self, folder: Path, connection: ConnectionFile, settings: Settings, on_exit: ExitListener) -> None:
         self._folder = folder
-        self._address = address
-        self._key = key
-        self._heartbeat_s = heartbeat_s
+        self._connection = connection
+        self._settings = settings
         self._on_exit = on_exit
         self._workers: dict[str, _Worker] = {}
         self._zygote: asyncio.subprocess.Process | None = None
@@ -190,11 +190,13 @@ class KernelLifecycle:
         config = {
             "worker_id": worker_id,
             "pool": spec.name,
-            "address": self._address,
-            "key": self._key,
-            "heartbeat_s": self._heartbeat_s,
+            "address": self._connection.address,
+            "key": self._connection.key,
+            "heartbeat_s": self._settings.heartbeat_s,
         }
         environment = clean_environment(os.environ, spec.env, scratch=str(worker.folder))
+        if self._settings.model_dir is not None:
+            environment["DSPEX_LAB_MODEL_DIR"] = str(self._settings.model_dir.resolve())
         return environment | {"DSPEX_LAB_WORKER": json.dumps(config), "DSPEX_LAB_POOL": spec.name}
 
     @staticmethod
