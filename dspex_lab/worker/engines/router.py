@@ -1,0 +1,108 @@
+"""Chooses the engine for a model. One :class:`EngineSet` per worker process, made when it is first needed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from pathlib import Path
+
+from dspex_lab.calls import LmReply, LmRequest, LmSpec
+from dspex_lab.worker.context import OpContext
+from dspex_lab.worker.engines.base import Engine, OnText
+from dspex_lab.worker.engines.pool import PoolEngine
+
+__all__ = ["EngineSet", "close_engines", "engine_kind", "engines_of", "install_engines"]
+
+#: Providers whose endpoints speak OpenAI's form; with an ``api_base`` they need no LiteLLM.
+_OPENAI_FORM = frozenset({"openai", "hosted_vllm", "vllm", "lm_studio", "llamafile", "openai_like", "custom_openai"})
+
+
+class EngineSet:
+    """The engines of one worker, each made on first use. Everything here runs on the services loop.
+
+    ``serves_local``: local models run in this process whoever asks (the ``neural`` pool); otherwise only
+    :meth:`serve` runs them here, and :meth:`complete` asks the pool.
+    """
+
+    def __init__(self, *, serves_local: bool = False, model_dir: Path | None = None) -> None:
+        self.serves_local = serves_local
+        self._model_dir = model_dir
+        self._engines: dict[str, Engine] = {}
+
+    async def complete(self, request: LmRequest, context: OpContext, on_text: OnText | None = None) -> LmReply:
+        """Answer for the operation ``context``, by a nested call when the model is another worker's."""
+        if request.lm.is_local and not self.serves_local:
+            return await PoolEngine.of(context).complete(request, on_text)
+        return await self.serve(request, on_text)
+
+    async def serve(self, request: LmRequest, on_text: OnText | None = None) -> LmReply:
+        """Answer in this process."""
+        return await self._engine(engine_kind(request.lm)).complete(request, on_text)
+
+    def put(self, kind: str, engine: Engine) -> None:
+        """Use ``engine`` for ``kind`` ("llamacpp", "openai", "litellm"): for tests and engines of one's own."""
+        self._engines[kind] = engine
+
+    def _engine(self, kind: str) -> Engine:
+        engine = self._engines.get(kind)
+        if engine is None:
+            engine = self._engines[kind] = self._made(kind)
+        return engine
+
+    def _made(self, kind: str) -> Engine:
+        # Each engine's own package is heavy, and most workers need but one of them.
+        if kind == "llamacpp":
+            from dspex_lab.worker.engines.llamacpp import LlamaCppEngine
+
+            return LlamaCppEngine(model_dir=self._model_dir)
+        if kind == "openai":
+            from dspex_lab.worker.engines.openai import OpenAiEngine
+
+            return OpenAiEngine()
+        from dspex_lab.worker.engines.litellm import LiteLlmEngine
+
+        return LiteLlmEngine()
+
+    async def aclose(self) -> None:
+        engines = list(self._engines.values())
+        self._engines.clear()
+        for engine in engines:
+            await engine.aclose()
+
+    def __repr__(self) -> str:
+        return f"<EngineSet [{', '.join(sorted(self._engines)) or 'no engine yet'}]>"
+
+
+def engine_kind(lm: LmSpec) -> str:
+    """Which engine answers ``lm``: "llamacpp", "openai" or "litellm"."""
+    if lm.is_local:
+        return "llamacpp"
+    provider = lm.model.partition("/")[0]
+    if provider == "openai" or (lm.api_base is not None and provider in _OPENAI_FORM):
+        return "openai"
+    return "litellm"
+
+
+_SETS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, EngineSet] = weakref.WeakKeyDictionary()
+
+
+def engines_of(loop: asyncio.AbstractEventLoop) -> EngineSet:
+    """The engines that live on ``loop``; made with the defaults when none were installed."""
+    engines = _SETS.get(loop)
+    if engines is None:
+        folder = os.environ.get("DSPEX_LAB_MODEL_DIR")
+        engines = _SETS[loop] = EngineSet(model_dir=Path(folder) if folder else None)
+    return engines
+
+
+def install_engines(loop: asyncio.AbstractEventLoop, engines: EngineSet) -> None:
+    """Make ``engines`` those of ``loop``; the worker does so at its start when its pool serves local models."""
+    _SETS[loop] = engines
+
+
+async def close_engines() -> None:
+    """Close the engines of the running loop, if any were made."""
+    engines = _SETS.pop(asyncio.get_running_loop(), None)
+    if engines is not None:
+        await engines.aclose()
