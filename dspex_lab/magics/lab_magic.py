@@ -13,7 +13,7 @@ from dspex_lab.errors import ConfigurationError
 from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics import help as help_texts
 
-__all__ = ["COMMANDS", "run_command"]
+__all__ = ["COMMANDS", "Text", "run_command"]
 
 
 @dataclass(frozen=True, slots=True)
