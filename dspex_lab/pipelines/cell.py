@@ -19,7 +19,7 @@ from dspex_lab.pipelines.constructors import CONSTRUCTORS
 from dspex_lab.pipelines.launcher import StartRun
 from dspex_lab.pipelines.program import Pipeline
 from dspex_lab.pipelines.source import Source, StepPath, excerpt
-from dspex_lab.pipelines.steps import Each, HasStep, Leaf, Parallel, Step, When, as_step
+from dspex_lab.pipelines.steps import Each, HasStep, Leaf, Nested, Parallel, Step, When, as_step
 
 __all__ = ["compile_cell"]
 
@@ -95,7 +95,7 @@ def _target(statement: ast.stmt) -> str | None:
 
 
 def _is_step(value: Any) -> bool:
-    return isinstance(value, Leaf | Parallel | When | Each | HasStep)
+    return isinstance(value, Leaf | Parallel | Nested | When | Each | HasStep)
 
 
 def _execute(statement: ast.stmt, scope: dict[str, Any], file: str, shown: str) -> None:

@@ -16,7 +16,7 @@ from dspex_lab.errors import PipelineError
 from dspex_lab.pipelines.fields import Read, Write, can_flow, type_text
 from dspex_lab.pipelines.plan import Block, Plan, PlanInput, PlanStep
 from dspex_lab.pipelines.source import NO_SOURCE, Source, StepPath
-from dspex_lab.pipelines.steps import Each, Leaf, Parallel, Step, When
+from dspex_lab.pipelines.steps import Each, Leaf, Nested, Parallel, Step, When
 
 __all__ = ["compile_plan"]
 
@@ -91,12 +91,13 @@ class _Compiler:
         blocks: tuple[Block, ...] = ()
         if isinstance(step, Leaf):
             step, reads, writes = self._leaf(one, step)
-        elif isinstance(step, Parallel):
+        elif isinstance(step, Parallel | Nested):
+            is_apart = isinstance(step, Parallel)
             children = [
                 _Named(_inside(one, name), child, (*one.path, name), name, one.name)
                 for name, child in step.steps.items()
             ]
-            blocks = (self.block(children, known, are_siblings_apart=True),)
+            blocks = (self.block(children, known, are_siblings_apart=is_apart),)
             reads, writes = blocks[0].reads, blocks[0].writes
         elif isinstance(step, When):
             blocks, reads, writes = self._when(one, step, known)
@@ -255,8 +256,8 @@ class _Compiler:
 
 
 def _inside(one: _Named, name: str) -> str:
-    """A step inside ``parallel`` has its own name; inside a branch the branch's stands before it."""
-    branch = one.name if "." in one.name else ""
+    """A step inside ``parallel`` has its own name; inside a branch or a pipeline theirs stands before it."""
+    branch = one.name if "." in one.name or isinstance(one.step, Nested) else ""
     return f"{branch}.{name}" if branch else name
 
 

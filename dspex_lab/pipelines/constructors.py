@@ -21,6 +21,7 @@ from dspex_lab.signatures import CompiledSignature, compile_signature
 
 __all__ = [
     "CONSTRUCTORS",
+    "StepOptions",
     "chain_of_thought",
     "each",
     "module",
@@ -44,6 +45,7 @@ class StepOptions(typing.TypedDict, total=False):
     stream: bool | None
     route: str | None
     output_retries: int
+    fallback: LmSpec | str | Sequence[LmSpec | str]
     overwrite: bool
 
 
@@ -280,7 +282,8 @@ def _options(options: StepOptions) -> Options:
                 hint=f"A step takes {', '.join(sorted(known))}.",
             )
     values: dict[str, Any] = {name: value for name, value in options.items() if name != "overwrite"}
-    return Options(**values)
+    fallback = values.pop("fallback", ())
+    return Options(**values, fallback=(fallback,) if isinstance(fallback, LmSpec | str) else tuple(fallback))
 
 
 def _function_writes(names: tuple[str, ...] | None, returns: Any, *, overwrites: bool) -> tuple[Write, ...] | None:

@@ -15,7 +15,7 @@ from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.result import RunResult
 from dspex_lab.pipelines.run import Run, TextChunk
 from dspex_lab.pipelines.source import NO_SOURCE, Source
-from dspex_lab.pipelines.steps import Leaf, Step, as_step
+from dspex_lab.pipelines.steps import Leaf, Nested, Step, as_step
 
 __all__ = ["Pipeline", "Program", "RunStream", "pipeline"]
 
@@ -140,6 +140,11 @@ class Pipeline(_Runnable):
         self.source = source
         self._start = start
         self._plan = compile_plan(name, self.steps, source=source)
+
+    @property
+    def step(self) -> Step:
+        """The pipeline as a step of another."""
+        return Nested(self.steps)
 
     @property
     def plan(self) -> Plan:

@@ -20,6 +20,7 @@ from dspex_lab.pipelines.plain import plain
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.result import TRANSITIONS, Metrics, RunResult, RunState, usage_data
 from dspex_lab.pipelines.runner import PlanRun, RunSettings
+from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.pipelines.tape import Tape
 from dspex_lab.portal import Portal
 from dspex_lab.router import Router
@@ -216,9 +217,10 @@ class Run:
         self._move_to(state)
         metrics = self.metrics
         fields = dict(outputs or {})
-        if self._is_program and outputs is not None:
+        outer = self.plan.block.steps[0]
+        if self._is_program and isinstance(outer.step, Leaf) and outer.name in self._work.records:
             # A program gives all of its step's outputs, a chain of thought's reasoning among them.
-            fields = {name: value for record in self._work.records.values() for name, value in record.items()}
+            fields = self._work.records[outer.name].to_dict()
         self._emit(
             "run.end",
             None,

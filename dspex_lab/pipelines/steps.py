@@ -13,7 +13,7 @@ from dspex_lab.errors import PipelineError
 from dspex_lab.pipelines.fields import Read, Write
 from dspex_lab.router import Operation, Options
 
-__all__ = ["Each", "HasStep", "Leaf", "Parallel", "Step", "When", "as_step"]
+__all__ = ["Each", "HasStep", "Leaf", "Nested", "Parallel", "Step", "When", "as_step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,14 @@ class Parallel:
 
 
 @dataclass(frozen=True, slots=True)
+class Nested:
+    """A pipeline inside another: its steps share the fields that it reads."""
+
+    steps: Mapping[str, Step]
+    kind: str = "pipeline"
+
+
+@dataclass(frozen=True, slots=True)
 class When:
     """One of two steps, by what ``condition`` says of the fields; ``reads`` None: it may look at all of them."""
 
@@ -63,7 +71,7 @@ class Each:
     kind: str = "each"
 
 
-Step = Leaf | Parallel | When | Each
+Step = Leaf | Parallel | Nested | When | Each
 
 
 @runtime_checkable
@@ -76,7 +84,7 @@ class HasStep(Protocol):
 
 def as_step(value: Any, name: str = "step") -> Step:
     """``value`` as a step. Raises ``PipelineError`` with a hint when it is none."""
-    if isinstance(value, Leaf | Parallel | When | Each):
+    if isinstance(value, Leaf | Parallel | Nested | When | Each):
         return value
     if isinstance(value, HasStep):
         return value.step

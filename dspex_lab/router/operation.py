@@ -45,6 +45,8 @@ class Options:
 
     ``timeout_s`` bounds the whole step, its retries and its time in the queue included. ``route`` is the name of a
     strategy. ``output_retries`` is how often a language model may try again when its output breaks the signature.
+    ``fallback`` names the models (``provider/name``) or pools to use instead, one after the other, when all tries
+    have failed.
     """
 
     pool: str | None = None
@@ -54,6 +56,7 @@ class Options:
     stream: bool | None = None
     route: str | None = None
     output_retries: int = 2
+    fallback: tuple[LmSpec | str, ...] = ()
 
     @property
     def retry_policy(self) -> RetryPolicy:

@@ -1,7 +1,7 @@
 """The python route's calls: pure functions of an operation and its inputs to a :class:`Call`.
 
-The forms of the arguments are the contract with the worker's operations (``dspy.run``, ``dspy.run_sync``,
-``python.call``); this module knows nothing of how a call travels.
+The forms of the arguments are the contract with the worker's operations (``dspy.run``, ``python.call``); this module
+knows nothing of how a call travels.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BuildCall = Callable[[Operation, Mapping[str, Any], CallSettings], Call]
 
 
 def build_dspy_call(operation: Operation, inputs: Mapping[str, Any], settings: CallSettings) -> Call:
-    """A DSPy module in a worker. Modules without an asynchronous ``forward`` run as an interruptible plain op."""
+    """A DSPy module in a worker."""
     options = dict(operation.settings)
     if operation.tools:
         options["tools"] = Code(list(operation.tools))
@@ -44,9 +44,8 @@ def build_dspy_call(operation: Operation, inputs: Mapping[str, Any], settings: C
         options["module"] = operation.module if isinstance(operation.module, str) else Code(operation.module)
     if settings.feedback:
         options["instructions"] = _instructions_with(operation, settings.feedback)
-    is_sync = operation.kind == "module" and not hasattr(operation.module, "aforward")
     return _call(
-        "dspy.run_sync" if is_sync else "dspy.run",
+        "dspy.run",
         {
             "kind": operation.kind,
             "signature": _signature_arguments(operation.signature),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +17,7 @@ from dspex_lab.calls import LmSpec
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import Cancelled, ConfigurationError, LabError, PythonError
 from dspex_lab.router.execution import Attempt, NativeAttempt, OnChunk, PythonAttempt, Task, run_attempts
+from dspex_lab.router.fallback import alternatives, may_fall_back
 from dspex_lab.router.operation import Operation, Options, Outcome, RunContext
 from dspex_lab.router.python_calls import BuildCall, build_dspy_call, build_function_call
 from dspex_lab.router.registry import Registry
@@ -81,7 +83,24 @@ class Router:
         """
         options = options or Options()
         context = context or RunContext(self._hub.emit)
-        decision, attempt = self._decide(operation, options)
+        started = self._clock.monotonic()
+        others = alternatives(options)
+        for number, one in enumerate(others, 1):
+            decision, attempt = self._decide(operation, one)
+            if number > 1:
+                decision = replace(decision, reason=f"fallback {number - 1}, after an error: {decision.reason}")
+            task = Task(operation, inputs, one, context, decision, on_chunk, self._clock, started)
+            try:
+                return await self._execute(task, attempt)
+            except LabError as error:
+                left_s = task.remaining_s()
+                if number == len(others) or not may_fall_back(error) or (left_s is not None and left_s <= 0):
+                    raise
+        raise AssertionError("the options themselves are the first alternative")
+
+    async def _execute(self, task: Task, attempt: Attempt) -> Outcome:
+        """See one alternative through, count it and tell of it."""
+        operation, context, decision = task.operation, task.context, task.decision
         self._count(decision)
         context.emit(
             "router.route",
@@ -90,12 +109,12 @@ class Router:
             reason=decision.reason,
             target=decision.target,
         )
-        started = self._clock.monotonic()
-        task = Task(operation, inputs, options, context, decision, on_chunk, self._clock, started)
         ending = "failed"
         try:
             if decision.route is Route.PYTHON and operation.signature is not None:
-                task.inputs = dict(operation.signature.validator.validate_inputs(dict(inputs)))
+                signature = operation.signature
+                # A worker gets plain data: it knows the classes, but instances of them never travel.
+                task.inputs = signature.serializer.dump(signature.validator.validate_inputs(dict(task.inputs)))
             outcome = await run_attempts(task, attempt)
             ending = "succeeded"
             return outcome

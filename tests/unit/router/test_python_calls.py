@@ -55,22 +55,20 @@ def test_tools_travel_as_code_and_are_not_repeated() -> None:
     assert not call.idempotent
 
 
-def test_a_module_without_async_forward_runs_synchronously() -> None:
-    """A user's module that has only ``forward`` is the interruptible operation; a dotted name too."""
+def test_a_module_travels_as_code_or_by_name() -> None:
+    """A module of the user's is sent by value, a dotted name as it is."""
 
-    class Plain:
-        def forward(self, q: str) -> str:
-            return q
+    class Program:
+        pass
 
-    class Asynchronous(Plain):
-        async def aforward(self, q: str) -> str:
-            return q
-
-    ops = [
-        build_dspy_call(module(program, signature="q -> a").operation, {"q": "x"}, SETTINGS).op
-        for program in (Plain(), Asynchronous(), "package.Program")
+    own = Program()
+    calls = [
+        build_dspy_call(module(program, signature="q -> a").operation, {"q": "x"}, SETTINGS)
+        for program in (own, "package.Program")
     ]
-    assert ops == ["dspy.run_sync", "dspy.run", "dspy.run_sync"]
+    assert [call.op for call in calls] == ["dspy.run", "dspy.run"]
+    assert calls[0].args["options"]["module"].value is own
+    assert calls[1].args["options"]["module"] == "package.Program"
 
 
 def test_feedback_is_added_to_the_instructions() -> None:

@@ -286,6 +286,35 @@ async def test_a_backend_that_closes_cancels() -> None:
         await work
 
 
+# --- fallback -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_model_that_fails_gives_way_to_the_next() -> None:
+    """The fallbacks are tried in order: another model, another pool; what happened is told."""
+    bench = Bench(dspy_run=answering(ModelError("down"), ModelError("down too"), {"answer": "yes"}))
+    leaf = predict("q -> answer", fallback=["openai/other", "optimizer"])
+    assert (await bench.run(leaf, {"q": "?"})).outputs == {"answer": "yes"}
+    calls = [(call.args["lm"]["model"], call.pool) for call in bench.backend.calls]
+    assert calls == [("local/tiny", "general"), ("openai/other", "general"), ("local/tiny", "optimizer")]
+    assert "fallback 2" in bench.named("router.route")[2]["reason"]
+
+
+async def test_the_last_fallbacks_error_is_the_error() -> None:
+    """When nothing is left, the last error is raised."""
+    bench = Bench(dspy_run=answering(ModelError("first"), ModelError("second")))
+    with pytest.raises(ModelError, match="second"):
+        await bench.run(predict("q -> answer", fallback="openai/other"), {"q": "?"})
+
+
+@pytest.mark.parametrize("error", [PythonError("KeyError: 'x'"), Cancelled("stop"), ProtocolError("what")])
+async def test_what_another_model_cannot_cure_is_not_tried_there(error: Exception) -> None:
+    """The user's own mistakes and a cancel end the step."""
+    bench = Bench(dspy_run=answering(error))
+    with pytest.raises(type(error)):
+        await bench.run(predict("q -> answer", fallback="openai/other"), {"q": "?"})
+    assert len(bench.backend.calls) == 1
+
+
 # --- deciding -----------------------------------------------------------------------------------------------------
 
 
