@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 __all__ = ["has_kernel", "show"]
@@ -17,8 +18,12 @@ def has_kernel() -> bool:
 def show(bundle: dict[str, Any], *, display_id: str, is_update: bool = False) -> None:
     """Put a MIME bundle into the cell's output, or in the place of the one that was shown under ``display_id``.
 
-    In a terminal its text is written.
+    In a terminal its text is written, in a plain Python script too.
     """
+    from IPython import get_ipython
     from IPython.display import display
 
+    if get_ipython() is None:
+        sys.stdout.write(f"{bundle['text/plain']}\n")
+        return
     display(bundle, raw=True, display_id=display_id, update=is_update)  # type: ignore[no-untyped-call]

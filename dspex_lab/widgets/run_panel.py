@@ -173,8 +173,6 @@ class RunPanel:
         """Replace the widget in the cell by what stays; a run that never began leaves nothing."""
         stays = self._static(self._view) if self._view.run_id else {"text/plain": ""}
         show(stays, display_id=self._display_id, is_update=True)
-        if self._widget is not None:
-            self._widget.close_when_unseen()
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         """What the front end asks for; runs on a subshell's thread while a cell is running."""
@@ -185,6 +183,9 @@ class RunPanel:
                 self._changed.notify_all()
         elif kind == "cancel":
             self._cancel()
+        elif kind == "unseen" and self._view.is_over and self._widget is not None:
+            # Its last view is gone, since the static form took its place: a thousand runs leave no thousand widgets.
+            self._widget.close()
 
     def _cancel(self) -> None:
         with self._changed:

@@ -27,18 +27,5 @@ class RunWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is not 
     state = traitlets.Dict().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
-        # ipywidgets counts the views from here on: a panel that nobody looks at any more can be closed.
-        super().__init__(_view_count=0, **traits)
+        super().__init__(**traits)
         answer_in_any_shell(self.comm)
-
-    @property
-    def is_viewed(self) -> bool:
-        """Whether at least one front end shows it."""
-        return bool(self._view_count)
-
-    def close_when_unseen(self) -> None:
-        """Close as soon as no front end shows it: at once, or when the last view goes."""
-        if not self.is_viewed:
-            self.close()
-            return
-        self.observe(lambda change: None if change["new"] else self.close(), names="_view_count")

@@ -49,16 +49,17 @@ test("times and prices read as in Python's forms", () => {
   assert.deepEqual([null, 41.23, 250.4].map(panel.rate), ["", "41.2 tok/s", "250 tok/s"]);
 });
 
-test("the module asks for all texts when a piece is missing", () => {
+test("the module asks for all texts when a piece is missing", async () => {
   const { initialize } = panel.default();
-  const sent = [];
   let hear = () => {};
-  const model = {
-    get: () => ({ run: { is_over: true } }),
-    send: (content) => sent.push(content),
-    on: (_name, callback) => (hear = callback),
-  };
-  initialize({ model });
+  const asked = new Promise((resolve) => {
+    const model = {
+      get: () => ({ run: { is_over: true } }),
+      send: resolve,
+      on: (_name, callback) => (hear = callback),
+    };
+    initialize({ model, signal: new AbortController().signal });
+  });
   hear({ kind: "tokens", pieces: [["reply", "text", 5, "customer"]], steps: {}, run: [1, null], sent_at: 0 });
-  assert.deepEqual(sent, [{ kind: "texts" }]);
+  assert.deepEqual(await asked, { kind: "texts" });
 });

@@ -92,7 +92,9 @@ def _rows(view: RunView, depth: int, step: StepView) -> str:
     name = f'<span style="{_FAINT}">{_text(step.name)}</span>' if faint else f"<strong>{_text(step.name)}</strong>"
     about = " · ".join([step.kind, *notes(step)] if step.kind else notes(step))
     title = f'{left}{_mark(step.status)} {name}&ensp;<span style="{_SMALL}">{_text(about)}</span>&ensp;{_badge(step)}'
-    time = seconds(step.duration_s) or ("" if step.status is StepStatus.PENDING else str(step.status))
+    time = seconds(step.duration_s)
+    if not time and step.status is not StepStatus.PENDING:
+        time = f'<span style="{_SMALL}">{step.status}</span>'
     figures = [tokens(step.output_tokens), rate(step.tokens_per_s), cost(step.usage.cost)]
     right = f"text-align: right; {_DIGITS}"
     row = (

@@ -46,7 +46,7 @@ def _cells(depth: int, step: StepView) -> tuple[str, ...]:
         f"{_INDENT * depth}{MARKS[step.status]} {step.name}",
         step.kind,
         step.route,
-        seconds(step.duration_s) if step.status.is_over else str(step.status),
+        (seconds(step.duration_s) if step.status.is_over else "") or str(step.status),
         tokens(step.output_tokens),
         rate(step.tokens_per_s),
         cost(step.usage.cost),

@@ -26,11 +26,16 @@
  * @typedef {{ kind: "texts", pieces: Piece[] }} Texts
  * @typedef {{
  *   get(name: "state"): { run?: Run, steps?: Step[] },
- *   send(content: { kind: "cancel" | "texts" }): void,
+ *   send(content: { kind: "cancel" | "texts" | "unseen" }): void,
  *   on(name: string, callback: (value: any) => void): void,
  * }} Model
  */
 
+/**
+ * JupyterLab sends to the kernel's main shell, where it waits for the running cell, until the widget's subshell has
+ * been made. That takes a few dozen milliseconds: what is asked for waits this long, what is urgent is said again.
+ */
+const SUBSHELL_MS = 400;
 const SVG = "http://www.w3.org/2000/svg";
 
 /** A shape for each state, so that colour is never the only sign. @type {Record<Status, string>} */
@@ -320,7 +325,14 @@ class PanelView {
     this.button.disabled = true;
     setText(this.button, "Cancelling…");
     setText(this.spoken, "Cancelling the run.");
+    this.sendCancel(10);
+  }
+
+  /** Say it until the kernel says that it heard. @param {number} times */
+  sendCancel(times) {
+    if (this.signal.aborted || !this.run || this.run.is_over || this.run.is_cancelling || times <= 0) return;
     this.model.send({ kind: "cancel" });
+    setTimeout(() => this.sendCancel(times - 1), SUBSHELL_MS);
   }
 
   /** @param {{ run?: Run, steps?: Step[] }} state */
@@ -433,8 +445,18 @@ export default () => {
   };
 
   return {
-    /** @param {{ model: Model }} props */
-    initialize({ model }) {
+    /** @param {{ model: Model, signal: AbortSignal }} props */
+    initialize({ model, signal }) {
+      let isAsking = false;
+      // Ask for everything: what was sent before this page listened, or before it was opened.
+      const ask = () => {
+        if (isAsking) return;
+        isAsking = true;
+        setTimeout(() => {
+          isAsking = false;
+          if (!signal.aborted) model.send({ kind: "texts" });
+        }, SUBSHELL_MS);
+      };
       model.on("msg:custom", (/** @type {Tokens | Texts} */ message) => {
         if (message.kind === "texts") {
           for (const [step, field, at, text] of message.pieces) stream(step, field).reset(at, text);
@@ -449,18 +471,23 @@ export default () => {
           for (const view of views) view.step(step).append(field, taken.added);
         }
         for (const view of views) view.tokens(message);
-        // Something was sent before this page listened: ask for all of it.
-        if (isGap) model.send({ kind: "texts" });
+        if (isGap) ask();
       });
-      // The same for a page that opens in the middle of a run.
-      if (!model.get("state").run?.is_over) model.send({ kind: "texts" });
+      if (!model.get("state").run?.is_over) ask();
     },
 
     /** @param {{ model: Model, el: HTMLElement, signal: AbortSignal }} props */
     render({ model, el, signal }) {
       const view = new PanelView(el, model, signal);
       views.add(view);
-      signal.addEventListener("abort", () => views.delete(view), { once: true });
+      signal.addEventListener(
+        "abort",
+        () => {
+          views.delete(view);
+          if (!views.size && model.get("state").run?.is_over) model.send({ kind: "unseen" });
+        },
+        { once: true },
+      );
       model.on("change:state", () => !signal.aborted && view.set(model.get("state")));
       fill(view);
     },

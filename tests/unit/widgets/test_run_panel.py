@@ -173,28 +173,22 @@ def test_the_end_is_shown_without_finish(page: Page, panel: RunPanel) -> None:
     assert page.shown[-1][1]
 
 
-def test_an_unseen_widget_is_closed_at_the_end(page: Page, panel: RunPanel) -> None:
-    """With no view left the comm is closed: a notebook with a thousand runs keeps no thousand widgets."""
+def test_an_unseen_widget_is_closed_after_the_end(page: Page, panel: RunPanel) -> None:
+    """When the run is over and its last view is gone the comm is closed: a thousand runs leave no widgets."""
     begin(panel)
     emit(panel, "run.end", status="succeeded")
     panel.finish()
-    kinds = []
-    while not page.sent.empty():
-        kinds.append(page.sent.get()["msg_type"])
+    page.say({"kind": "unseen"})
+    kinds = [page.sent.get()["msg_type"] for _ in range(page.sent.qsize())]
     assert kinds[-1] == "comm_close"
 
 
-def test_a_seen_widget_is_closed_with_its_last_view(page: Page, panel: RunPanel) -> None:
-    """While a page still shows the widget it stays open; when the view goes, it goes."""
+def test_an_unseen_widget_stays_while_the_run_goes_on(page: Page, panel: RunPanel) -> None:
+    """A page that is loaded again finds the panel of a run that is under way."""
     begin(panel)
-    widget = panel._widget
-    assert widget is not None
-    widget.set_trait("_view_count", 1)
-    emit(panel, "run.end", status="succeeded")
-    panel.finish()
-    assert widget.comm is not None
-    widget.set_trait("_view_count", 0)
-    assert widget.comm is None
+    page.say({"kind": "unseen"})
+    assert panel._widget is not None
+    assert panel._widget.comm is not None
 
 
 def test_a_run_that_does_not_end_is_shown_as_cancelled(page: Page, panel: RunPanel) -> None:

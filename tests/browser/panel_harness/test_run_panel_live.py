@@ -112,3 +112,17 @@ def test_results_stay_without_a_kernel(open_notebook: OpenNotebook) -> None:
         expect(_result(notebook.cell(0))).to_contain_text("ValueError")
         expect(notebook.page.get_by_text("model not found")).to_have_count(0)
         notebook.screenshot(f"run-panel-reloaded-{state}-kernel")
+
+
+def test_a_page_that_was_loaded_again_during_the_cell_shows_the_end(open_notebook: OpenNotebook) -> None:
+    """JupyterLab hears nothing of widgets while the kernel is busy; then the panel is there, with all that came."""
+    notebook = open_notebook([f"{IMPORT}; feed = demo(tokens_per_s=30)"])
+    cell = _run(notebook)
+    expect(_panel(cell)).to_contain_text("charged twice for the same", timeout=20_000)
+    notebook.save()
+    notebook.page.reload()
+    panel = cell.locator(".dspex-run")
+    expect(panel.locator(".dspex-state")).to_have_text("succeeded", timeout=30_000)
+    expect(panel).to_contain_text("We have refunded the second charge")
+    expect(notebook.page.get_by_text("model not found")).to_have_count(0)
+    notebook.screenshot("run-panel-reloaded-during-the-cell", cell)
