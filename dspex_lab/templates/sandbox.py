@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from jinja2 import StrictUndefined, nodes
+from jinja2 import StrictUndefined, Undefined, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
@@ -46,6 +47,7 @@ _OWN = (LoopContext, Macro, Cycler, Joiner, Namespace)
 _NO_FILTERS = ("random", "urlize", "xmlattr")
 _NO_GLOBALS = ("lipsum",)
 
+_MAX_BITS = 20_000
 _WIDE_FORMAT = re.compile(r"\d{4,}|\*|:[^}]*\{")
 
 
@@ -62,7 +64,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             del self.globals[name]
         for name, function in list(self.filters.items()):
             self.filters[name] = _charged_filter(name, function)
-        self.filters |= {"_made": weigh, "_joined": _joined}
+        self.filters |= {"_made": _weighed, "_joined": _joined}
         self.concat = _charged_concat  # type: ignore[method-assign]
 
     def tick(self) -> None:
@@ -78,6 +80,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(obj, _OWN):
             return True
         return not callable(value) or (not isinstance(obj, type) and type(obj).__module__ in _VALUE_MODULES)
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
+        # At once, and not when the value is used: nothing that a template makes shall hold such a value.
+        raise SecurityError(f"{attribute!r} of a {type(obj).__name__}")
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         current_budget.get().charge(_weight_of_binop(operator, left, right))
@@ -138,13 +144,20 @@ def _weight_of_binop(operator: str, left: Any, right: Any) -> int:
         return _size(left) + _size(right)
     if operator == "*":
         if isinstance(left, int) and isinstance(right, int):
-            return (left.bit_length() + right.bit_length()) // 8
+            return _checked_bits(left.bit_length() + right.bit_length())
         return _size(left) * _times(right) + _size(right) * _times(left)
     if operator == "**":
-        return left.bit_length() * max(0, right) if isinstance(left, int) and isinstance(right, int) else 1
+        return _checked_bits(left.bit_length() * abs(right)) if isinstance(left, int) and isinstance(right, int) else 1
     if isinstance(left, str | bytes):
         _check_width(left if isinstance(left, str) else left.decode("latin-1"))
         return _size(left)
+    return 1
+
+
+def _checked_bits(bits: int) -> int:
+    # The time of a multiplication grows faster than the number; what is this long cannot be printed anyway.
+    if bits > _MAX_BITS:
+        raise LimitReachedError("A number has more than 6,000 digits.")
     return 1
 
 
@@ -199,7 +212,7 @@ def _charged_filter(name: str, function: Callable[..., Any]) -> Callable[..., An
     def charged(*args: Any, **kwargs: Any) -> Any:
         if guard is not None:
             guard(*args[skipped:], **kwargs)
-        return weigh(function(*args, **kwargs))
+        return _weighed(function(*args, **kwargs))
 
     return charged
 
@@ -255,6 +268,15 @@ _FILTER_GUARDS: dict[str, Callable[..., None]] = {
     "tojson": _guard_tojson,
     "wordwrap": _guard_wordwrap,
 }
+
+
+def _weighed(value: Any) -> Any:
+    """``value``, charged for; a list that holds what is undefined would otherwise print it as if it were a value."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            if isinstance(item, Undefined):
+                str(item)
+    return weigh(value)
 
 
 def _joined(items: list[Any]) -> str:
