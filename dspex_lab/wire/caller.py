@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from dspex_lab.calls import Call, Chunk, Result, Usage, new_id
-from dspex_lab.errors import Cancelled, DeadlineExceeded, LabError, ProtocolError, error_from_dict
+from dspex_lab.errors import Cancelled, DeadlineExceeded, LabError, ProtocolError, ValidationError, error_from_dict
 from dspex_lab.wire.codec import decode, encode
 from dspex_lab.wire.framing import Frames
 from dspex_lab.wire.messages import (
@@ -48,6 +48,7 @@ class RemoteCall:
         # A call that nobody waits for must not complain about its error at garbage collection.
         self._end.add_done_callback(lambda future: future.cancelled() or future.exception())
         self._is_discarding = not call.stream
+        self._made_at = asyncio.get_running_loop().time()
         self._timer: asyncio.TimerHandle | None = None
         if call.timeout_s is not None:
             self._timer = asyncio.get_running_loop().call_later(call.timeout_s + _DEADLINE_GRACE_S, self._expire)
@@ -82,6 +83,12 @@ class RemoteCall:
             self._caller.send(Cancel(self.call.id), ())
         else:  # it never left: the connection is still being made
             self.finish(Cancelled(f"{self.call.op} was cancelled."))
+
+    def time_left_s(self) -> float | None:
+        """What is left of the call's time, in milliseconds' precision; None when there is no limit."""
+        if self.call.timeout_s is None:
+            return None
+        return max(0.0, round(self.call.timeout_s - (asyncio.get_running_loop().time() - self._made_at), 3))
 
     @property
     def has_ended(self) -> bool:
@@ -177,7 +184,7 @@ class Caller:
             id=call.id,
             op=call.op,
             pool=call.pool,
-            timeout_s=call.timeout_s,
+            timeout_s=pending.time_left_s(),
             trace_id=trace.trace_id if trace else None,
             span_id=trace.span_id if trace else None,
             session=call.session,
@@ -185,7 +192,11 @@ class Caller:
             credit=call.credit,
             idempotent=call.idempotent,
         )
-        self.send(message, payload)
+        try:
+            self.send(message, payload)
+        except ValueError as error:  # a name with characters that have no form as bytes
+            self._calls.pop(call.id, None)
+            pending.finish(ValidationError(f"The call {call.op!a} cannot be sent: {error}."))
 
     async def request(self, method: str, params: dict[str, Any], *, timeout_s: float) -> Any:
         """Ask the host itself; ``DeadlineExceeded`` when it does not answer in time."""

@@ -39,7 +39,7 @@ def encode(value: Any) -> list[bytes | memoryview]:
 
     try:
         header = msgspec.msgpack.encode(value, enc_hook=extend)
-    except (TypeError, OverflowError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValidationError(
             f"A value cannot travel: {error}.",
             hint="Send plain data: text, numbers, lists, dicts, dataclasses, pydantic models or numpy arrays.",
@@ -97,8 +97,8 @@ def _extend_numpy(value: Any, buffers: list[bytes | memoryview]) -> Any:
 
     if value.ndim == 0:
         return value.item()
-    if value.dtype.hasobject:
-        raise TypeError("an array of Python objects")
+    if value.dtype.hasobject or value.dtype.names or hasattr(value, "mask"):
+        raise TypeError("an array of Python objects, with named fields or with a mask")
     array = np.ascontiguousarray(value)
     buffers.append(array.reshape(-1).view(np.uint8).data)
     description = (array.dtype.str, list(array.shape), len(buffers))

@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from types import FrameType
 from typing import Any
 
@@ -25,7 +26,7 @@ from dspex_lab.worker.context import NestedCall, OpContext, current_context
 from dspex_lab.worker.failures import to_lab_error
 from dspex_lab.worker.ops.base import Operation, registered_operations
 
-__all__ = ["Dispatcher", "find_operation"]
+__all__ = ["Dispatcher", "Execution", "find_operation", "interruptible"]
 
 Send = Callable[[Message, Frames], None]
 
@@ -53,6 +54,7 @@ class Execution:
         self._dispatcher = dispatcher
         self._credit = run.credit
         self._credit_came = asyncio.Event()
+        self._is_over = False
         self._sequence = 0
         self._cancel: Callable[[], object] = lambda: None
         self.is_cancelled = False
@@ -69,12 +71,15 @@ class Execution:
         )
 
     async def emit(self, field: str, text: str) -> None:
-        """Send ``text`` as a chunk as soon as the reader has room for it."""
+        """Send ``text`` as a chunk as soon as the reader has room for it. Nobody reads a call that was cancelled: what
+        waits then, or comes later, is cancelled too, which ends plain functions that no signal reaches."""
         if not self.run.stream or not text:
             return
-        while self._credit <= 0:
+        while self._credit <= 0 and not self._is_over:
             self._credit_came.clear()
             await self._credit_came.wait()
+        if self._is_over:
+            raise asyncio.CancelledError
         self._credit -= 1
         self._dispatcher.send(ChunkOut(self.run.id, self._sequence, text, field, time.time()), ())
         self._sequence += 1
@@ -82,6 +87,18 @@ class Execution:
     def add_credit(self, count: int) -> None:
         self._credit += count
         self._credit_came.set()
+
+    def end(self) -> None:
+        """Nothing more is sent; whoever waits for credit waits no longer."""
+        self._is_over = True
+        self._credit_came.set()
+
+    def fail(self, outcome: Future[Any], error: BaseException) -> None:
+        """Whatever a call raises after it was cancelled comes of that."""
+        if self.is_cancelled:
+            outcome.cancel()
+        else:
+            outcome.set_exception(to_lab_error(error))
 
     def set_cancel(self, cancel: Callable[[], object]) -> None:
         """``cancel()`` stops the operation; a cancel that came before takes effect now."""
@@ -91,6 +108,7 @@ class Execution:
 
     def cancel(self) -> None:
         self.is_cancelled = True
+        self.end()
         self._cancel()
 
 
@@ -149,6 +167,7 @@ class Dispatcher:
         except BaseException as error:  # the one edge where whatever an operation raises is mapped
             answer = Failed(run.id, to_lab_error(error).to_dict()), ()
         self._executions.pop(run.id, None)
+        execution.end()
         self.send(*answer)
 
     async def _value(self, execution: Execution, payload: Frames) -> Any:
@@ -168,32 +187,77 @@ class Dispatcher:
         return await self._on_main_loop(execution, value) if inspect.iscoroutine(value) else value
 
     async def _on_main_loop(self, execution: Execution, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run ``work`` as a task there. The call ends when the task does, and not when it is asked to: a task that
+        will not stop is the host's to end, together with its worker."""
         self.send(Started(execution.run.id, "task"), ())
-        future = asyncio.run_coroutine_threadsafe(work, self.main)
-        execution.set_cancel(future.cancel)
-        return await asyncio.wrap_future(future)
+        end: asyncio.Future[Any] = self.services.create_future()
+        tasks: list[asyncio.Task[Any]] = []
+
+        def begin() -> None:
+            task = self.main.create_task(_guarded(work))
+            tasks.append(task)
+            task.add_done_callback(report)
+            if execution.is_cancelled:
+                task.cancel()
+
+        def report(task: asyncio.Task[Any]) -> None:
+            work.close()  # cancelled before its first step, it would complain that nobody awaited it
+            self.services.call_soon_threadsafe(_settle, end, task)
+
+        def cancel() -> None:
+            for task in tasks:
+                task.cancel()
+
+        execution.set_cancel(lambda: self.main.call_soon_threadsafe(cancel))
+        self.main.call_soon_threadsafe(begin)
+        return await end
 
     async def _on_main_thread(self, operation: Operation, execution: Execution, payload: Frames) -> Any:
-        """An interrupt comes as a signal through the kernel manager; the message itself changes nothing here."""
-        self.send(Started(execution.run.id, "signal"), ())
+        """An interrupt comes as a signal through the kernel manager. Only who has begun asks for one: a signal hits
+        whatever the main thread is doing, and that may be another call."""
         end: asyncio.Future[Any] = self.services.create_future()
+        has_begun = threading.Event()
 
         def body() -> None:
+            has_begun.set()
             if execution.is_cancelled:
                 self.services.call_soon_threadsafe(end.cancel)
                 return
+            self.services.call_soon_threadsafe(self.send, Started(execution.run.id, "signal"), ())
+            outcome: Future[Any] = Future()
             try:
                 with interruptible():
-                    value = operation.function(execution.context, **_arguments(payload))
+                    outcome.set_result(operation.function(execution.context, **_arguments(payload)))
             except KeyboardInterrupt:
-                self.services.call_soon_threadsafe(end.cancel)
-            except BaseException as error:  # passed on to _execute, which maps it
-                self.services.call_soon_threadsafe(end.set_exception, to_lab_error(error))
-            else:
-                self.services.call_soon_threadsafe(end.set_result, value)
+                outcome = Future()
+                outcome.cancel()
+            except BaseException as error:  # passed on to _execute
+                execution.fail(outcome, error)
+            self.services.call_soon_threadsafe(_settle, end, outcome)
 
+        execution.set_cancel(lambda: None if has_begun.is_set() else end.cancel())
         self.main.call_soon_threadsafe(body)
         return await end
+
+
+def _settle(end: asyncio.Future[Any], outcome: asyncio.Task[Any] | Future[Any]) -> None:
+    """Give ``end`` the outcome, unless it was cancelled meanwhile."""
+    if end.done():
+        return
+    if outcome.cancelled():
+        end.cancel()
+    elif (error := outcome.exception()) is not None:
+        end.set_exception(error)
+    else:
+        end.set_result(outcome.result())
+
+
+async def _guarded(work: Coroutine[Any, Any, Any]) -> Any:
+    """``work``, whose sys.exit() is its own error and not the end of the loop that it runs on."""
+    try:
+        return await work
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise to_lab_error(error) from error
 
 
 async def _call(operation: Operation, execution: Execution, payload: Frames) -> Any:
