@@ -17,7 +17,7 @@ from dspex_lab.pipelines.constructors import (
     template,
     when,
 )
-from dspex_lab.pipelines.launcher import Launcher, StartRun
+from dspex_lab.pipelines.launcher import Launcher, LauncherStatistics, StartRun
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.program import Pipeline, Program, RunStream, pipeline
 from dspex_lab.pipelines.record import Record
@@ -28,6 +28,7 @@ from dspex_lab.pipelines.steps import Step
 __all__ = [
     "CONSTRUCTORS",
     "Launcher",
+    "LauncherStatistics",
     "Metrics",
     "Pipeline",
     "Plan",

@@ -68,13 +68,17 @@ def _parse(shown: str, file: str) -> ast.Module:
     try:
         return ast.parse(shown, file)
     except SyntaxError as error:
-        raise PipelineError(
-            f"The cell is no Python: {error.msg}.",
-            where=excerpt(shown, error.lineno or 0, error.offset),
-            hint="A step is an assignment: answer = predict(...).",
-        ) from None
-    except ValueError as error:
+        raise _not_python(error, shown) from None
+    except (ValueError, RecursionError, MemoryError) as error:
         raise PipelineError(f"The cell is no Python: {error}.") from None
+
+
+def _not_python(error: SyntaxError, shown: str) -> PipelineError:
+    return PipelineError(
+        f"The cell is no Python: {error.msg}.",
+        where=excerpt(shown, error.lineno or 0, error.offset),
+        hint="A step is an assignment: answer = predict(...).",
+    )
 
 
 def _constructors(namespace: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,9 +103,12 @@ def _is_step(value: Any) -> bool:
 
 
 def _execute(statement: ast.stmt, scope: dict[str, Any], file: str, shown: str) -> None:
-    code: CodeType = compile(ast.Module([statement], []), file, "exec")
     try:
+        # Without dont_inherit this module's own __future__ would hold for the user's code.
+        code: CodeType = compile(ast.Module([statement], []), file, "exec", dont_inherit=True)
         exec(code, scope)  # noqa: S102 - the user's own cell, as every cell
+    except SyntaxError as error:
+        raise _not_python(error, shown) from None
     except SignatureError as error:
         raise _moved(error, statement, shown) or _told(error, statement, file, shown) from None
     except Exception as error:

@@ -5,19 +5,21 @@ The only thing of this room that ``lab`` has to build.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dspex_lab.calls import new_id
 from dspex_lab.pipelines.inputs import check_inputs
 from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.result import RunState
 from dspex_lab.pipelines.run import Run
 from dspex_lab.pipelines.runner import RunSettings
 from dspex_lab.portal import Portal
 from dspex_lab.router import Router
 
-__all__ = ["Launcher", "StartRun"]
+__all__ = ["Launcher", "LauncherStatistics", "StartRun"]
 
 
 class StartRun(Protocol):
@@ -32,6 +34,17 @@ class StartRun(Protocol):
         continue_on_error: bool = False,
         is_program: bool = False,
     ) -> Run: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LauncherStatistics:
+    """The remembered runs by their state."""
+
+    runs: int
+    under_way: int
+    succeeded: int
+    failed: int
+    cancelled: int
 
 
 class Launcher:
@@ -61,6 +74,17 @@ class Launcher:
             self._runs.popitem(last=False)
         return run.start_on(self._portal)
 
+    def statistics(self) -> LauncherStatistics:
+        """How many of the remembered runs there are in each state."""
+        states = Counter(run.state for run in self.runs)
+        return LauncherStatistics(
+            runs=len(self._runs),
+            under_way=sum(count for state, count in states.items() if not state.is_over),
+            succeeded=states[RunState.SUCCEEDED],
+            failed=states[RunState.FAILED],
+            cancelled=states[RunState.CANCELLED],
+        )
+
     @property
     def runs(self) -> tuple[Run, ...]:
         """The latest runs, oldest first."""
@@ -71,5 +95,5 @@ class Launcher:
         return sum(run.cancel() for run in self.runs)
 
     def __repr__(self) -> str:
-        under_way = sum(not run.is_over for run in self.runs)
-        return f"<Launcher [runs: {len(self._runs)}, under way: {under_way}]>"
+        statistics = self.statistics()
+        return f"<Launcher [runs: {statistics.runs}, under way: {statistics.under_way}]>"

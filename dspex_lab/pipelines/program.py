@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from dspex_lab.pipelines.compiler import compile_plan
+from dspex_lab.pipelines.graph import draw
 from dspex_lab.pipelines.launcher import StartRun
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.result import RunResult
@@ -152,6 +153,9 @@ class Pipeline(_Runnable):
 
     def __repr__(self) -> str:
         return repr(self._plan)
+
+    def _repr_svg_(self) -> str:
+        return draw(self._plan)
 
 
 def pipeline(name: str = "pipeline", *, start: StartRun, **steps: Any) -> Pipeline:

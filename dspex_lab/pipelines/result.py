@@ -5,6 +5,7 @@ The states of a run are here too, in one table.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -136,6 +137,10 @@ class RunResult(Record):
         text = super().__repr__()
         failed = [f"! {name}: {error.message}" for name, error in self.errors.items()]
         return "\n".join((text, *failed))
+
+    def _repr_html_(self) -> str:
+        failed = (f"<div>! {html.escape(f'{name}: {error.message}')}</div>" for name, error in self.errors.items())
+        return super()._repr_html_() + "".join(failed)
 
 
 def usage_data(usage: Usage) -> dict[str, Any]:

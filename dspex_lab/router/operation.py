@@ -104,13 +104,14 @@ class Outcome:
 
 def outputs_of(operation: Operation, value: Any) -> Mapping[str, Any]:
     """A function's value under the names that the operation writes: one name takes the whole value, several take a
-    mapping with those keys or a tuple of that length. Raises ``TypeError`` when the value does not fit."""
+    mapping with those keys, or a tuple (from a worker: a list) of that length. Raises ``TypeError`` when the value does
+    not fit."""
     names = operation.writes
     if len(names) == 1:
         return {names[0]: value}
     if isinstance(value, Mapping) and all(name in value for name in names):
         return {name: value[name] for name in names}
-    if isinstance(value, tuple) and len(value) == len(names):
+    if isinstance(value, tuple | list) and len(value) == len(names):
         return dict(zip(names, value, strict=True))
     expected = ", ".join(names) or "nothing"
     if not names and value is None:

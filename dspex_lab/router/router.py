@@ -85,6 +85,7 @@ class Router:
         context = context or RunContext(self._hub.emit)
         started = self._clock.monotonic()
         others = alternatives(options)
+        operation = self._resolved(operation)
         for number, one in enumerate(others, 1):
             decision, attempt = self._decide(operation, one)
             if number > 1:
@@ -146,17 +147,18 @@ class Router:
         strategy = self.strategies.find(options.route or self.strategy)
         decision = strategy(operation, options, self.statistics())
         if decision.route is Route.NATIVE:
-            return decision, NativeAttempt(self._function(operation))
+            if operation.function is None:
+                raise ConfigurationError(
+                    f"{operation.name} has no function to run in the notebook process.", "route", "a native operation"
+                )
+            return decision, NativeAttempt(operation.function)
         return decision, PythonAttempt(self._backend, self.python.find(operation.kind), self.lm)
 
-    def _function(self, operation: Operation) -> Callable[..., Any]:
-        if operation.function is not None:
-            return operation.function
-        if operation.native_name:
-            return self.native.find(operation.native_name)
-        raise ConfigurationError(
-            f"{operation.name} has no function to run in the notebook process.", "route", "a native operation"
-        )
+    def _resolved(self, operation: Operation) -> Operation:
+        """The operation with the registered function that it names."""
+        if operation.function is not None or not operation.native_name:
+            return operation
+        return replace(operation, function=self.native.find(operation.native_name))
 
     def _count(self, decision: Decision) -> None:
         self._counts["calls"] += 1

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dspex_lab.errors import PipelineError, SignatureError
+from dspex_lab.errors import LabError, PipelineError, SignatureError
 from dspex_lab.pipelines import Pipeline, Program, compile_cell, predict
 from dspex_lab.signatures import compile_signature
 from dspex_lab.testing.stage import Stage
@@ -81,6 +84,8 @@ def test_the_users_namespace_is_left_alone() -> None:
     ("text", "message", "line", "hint"),
     [
         ("a = predict('q -> x'", "no Python", 2, "assignment"),
+        ("a = predict('q -> x')\nreturn 3", "'return' outside function", 3, "assignment"),
+        ("a = predict('q -> x')\x00", "no Python", None, None),
         ("x = 3", "names no step", None, "Assign one"),
         ("a = predict('q -> x')\nb = predct('x -> y')", "predct", 3, "Did you mean 'predict'"),
         ("a = predict('q -> x')\n\nb = react('x -> y')", "tools", 4, None),
@@ -109,6 +114,22 @@ def test_a_wrong_signature_points_into_the_cell() -> None:
     line = "mood = predict('ticket -> mood: strr')"
     assert (error.line, error.column) == (3, line.index("strr") + 1)
     assert line in str(error)
+
+
+def test_a_functions_types_are_the_users() -> None:
+    """Annotations mean what they mean in the user's own cell."""
+    made = compiled("def trim(ticket: str) -> str:\n    return ticket\ntext = native(trim)")
+    assert made.plan.inputs[0].annotation is str
+    function = made.plan.steps[0].step.operation.function  # type: ignore[union-attr]
+    assert function is not None
+    assert function.__annotations__ == {"ticket": str, "return": str}
+
+
+@given(text=st.text(alphabet=st.sampled_from("ab=()'\"->, :\n\\\x00\ud800#é[]{}"), max_size=40))
+def test_any_text_is_a_pipeline_or_an_error_of_ours(text: str) -> None:
+    """Whatever is typed, the answer is a LabError or a pipeline."""
+    with contextlib.suppress(LabError):
+        compiled(text)
 
 
 def test_a_missing_input_points_at_the_cells_line(stage: Stage) -> None:

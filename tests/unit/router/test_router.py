@@ -118,7 +118,8 @@ async def test_a_native_function_has_a_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2}), ((1, 2), {"a": 1, "b": 2})]
+    ("value", "expected"),
+    [({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2}), ((1, 2), {"a": 1, "b": 2}), ([1, 2], {"a": 1, "b": 2})],
 )
 async def test_several_writes_take_a_mapping_or_a_tuple(value: Any, expected: dict[str, int]) -> None:
     """A function that writes two fields returns both, by name or by position."""
@@ -136,6 +137,18 @@ async def test_a_registered_function_is_found_by_name() -> None:
     bench = Bench()
     bench.router.native.register("shout", lambda text: text.upper())
     assert (await bench.run(native("shout", reads=["text"], writes="loud"), {"text": "a"})).outputs == {"loud": "A"}
+
+
+async def test_a_registered_function_can_go_to_a_worker() -> None:
+    """With a pool, the function that the name stands for is sent."""
+
+    def call(fake: FakeCall) -> Any:
+        return fake.call.args["function"].value(**fake.call.args["kwargs"])
+
+    bench = Bench(python_call=call)
+    bench.router.native.register("shout", lambda text: text.upper())
+    leaf = native("shout", reads=["text"], writes="loud", pool="general")
+    assert (await bench.run(leaf, {"text": "a"})).outputs == {"loud": "A"}
 
 
 # --- python -------------------------------------------------------------------------------------------------------
