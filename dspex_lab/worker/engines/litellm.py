@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from typing import Any
 
 from dspex_lab.calls import LmReply, LmRequest, LmSpec, Usage
@@ -34,6 +35,8 @@ class LiteLlmEngine:
 
 
 async def _answer(litellm: Any, request: LmRequest, on_text: OnText | None) -> LmReply:
+    import openai
+
     reader = ReplyReader(request)
     body = request_body(request, request.lm.model, stream=on_text is not None)
     try:
@@ -44,7 +47,7 @@ async def _answer(litellm: Any, request: LmRequest, on_text: OnText | None) -> L
             async for chunk in response:
                 if text := reader.read_event(chunk.model_dump_json()):
                     await on_text(text)
-    except litellm.exceptions.OpenAIError as error:
+    except openai.OpenAIError as error:  # the base of LiteLLM's own errors
         raise _model_error(request.lm, error) from error
     return _priced(litellm, reader.reply(), request.lm)
 
@@ -74,8 +77,6 @@ def _model_error(lm: LmSpec, error: Exception) -> ModelError:
 
 def _priced(litellm: Any, reply: LmReply, lm: LmSpec) -> LmReply:
     """The reply with its cost, where LiteLLM's table knows the model's price."""
-    from dataclasses import replace
-
     usage = reply.usage
     try:
         prices = litellm.cost_per_token(
