@@ -1,6 +1,6 @@
 """A plan as a picture: SVG, drawn here and now, with no other program.
 
-Pure text out of a plan. Inputs stand on the left, then one column for each turn; a line is a field that flows.
+Pure text out of a plan. Inputs stand on the left, then one column for each turn; a line is what flows.
 Colours are the page's own, so that the picture fits a dark theme too.
 """
 
@@ -76,18 +76,24 @@ def _lines(step: PlanStep) -> Iterator[str]:
 def _lines_between(plan: Plan, boxes: dict[tuple[str, bool], _Box]) -> Iterator[str]:
     for step in plan.block.steps:
         target = boxes[step.name, False]
+        fields: dict[tuple[str, bool], list[str]] = {}
         for name in step.read_names:
             source = step.sources.get(name)
-            start = boxes.get((name, True)) if source is None else boxes[plan.block.steps[source].name, False]
-            if start is None:
-                continue
-            x1, x2 = start.x + start.width, target.x
-            bend = (x1 + x2) / 2
-            yield (
-                f'<path d="M{x1:.0f},{start.middle:.0f} C{bend:.0f},{start.middle:.0f} {bend:.0f},{target.middle:.0f} '
-                f'{x2:.0f},{target.middle:.0f}" fill="none" stroke="currentColor" stroke-opacity="0.45">'
-                f"<title>{escape(name)}</title></path>"
-            )
+            key = (name, True) if source is None else (plan.block.steps[source].name, False)
+            fields.setdefault(key, []).append(name)
+        for key, names in fields.items():
+            if (start := boxes.get(key)) is not None:
+                yield _curve(start, target, ", ".join(names))
+
+
+def _curve(start: _Box, target: _Box, fields: str) -> str:
+    x1, x2 = start.x + start.width, target.x
+    bend = (x1 + x2) / 2
+    return (
+        f'<path d="M{x1:.0f},{start.middle:.0f} C{bend:.0f},{start.middle:.0f} {bend:.0f},{target.middle:.0f} '
+        f'{x2:.0f},{target.middle:.0f}" fill="none" stroke="currentColor" stroke-opacity="0.45">'
+        f"<title>{escape(fields)}</title></path>"
+    )
 
 
 def _shape(box: _Box) -> str:
@@ -100,7 +106,7 @@ def _shape(box: _Box) -> str:
     )
     return (
         f'<rect x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" height="{box.height:.0f}" rx="{radius:.0f}" '
-        f'fill="currentColor" fill-opacity="0.05" stroke="currentColor" stroke-opacity="0.5"{dashes}/>{texts}'
+        f'fill="var(--jp-layout-color1, Canvas)" stroke="currentColor" stroke-opacity="0.5"{dashes}/>{texts}'
     )
 
 

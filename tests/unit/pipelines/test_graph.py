@@ -18,12 +18,12 @@ PLAN = compile_plan(
 )
 
 
-def test_every_step_and_input_has_a_box_and_every_field_a_line() -> None:
-    """One box for each outer step and input, one line for each field that flows between them."""
+def test_every_step_and_input_has_a_box_and_every_flow_a_line() -> None:
+    """One box for each outer step and input, one line between two that share fields."""
     picture = ElementTree.fromstring(draw(PLAN))
     assert len(picture.findall(f"{SVG}rect")) == 4
     flows = [path.findtext(f"{SVG}title") for path in picture.findall(f"{SVG}path")]
-    assert flows == ["ticket", "text", "ticket", "summary", "mood"]
+    assert flows == ["ticket", "text", "ticket", "summary, mood"]
     words = " ".join(text.text or "" for text in picture.iter(f"{SVG}text"))
     assert all(name in words for name in ("text", "both", "summary", "mood", "reply", "ticket"))
 
