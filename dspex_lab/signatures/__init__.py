@@ -4,17 +4,24 @@ from dspex_lab.signatures.cache import compile_signature
 from dspex_lab.signatures.compiled import CompiledSignature, SignatureSource
 from dspex_lab.signatures.completion import completions
 from dspex_lab.signatures.field import MISSING, Field, Signature
-from dspex_lab.signatures.grammar import parse_signature
+from dspex_lab.signatures.grammar import lint, parse_signature
 from dspex_lab.signatures.stream import FieldStream
+from dspex_lab.signatures.wire_types import Serializable, from_wire, register_wire_type, to_plain, to_wire
 
 __all__ = [
     "MISSING",
     "CompiledSignature",
     "Field",
     "FieldStream",
+    "Serializable",
     "Signature",
     "SignatureSource",
     "compile_signature",
     "completions",
+    "from_wire",
+    "lint",
     "parse_signature",
+    "register_wire_type",
+    "to_plain",
+    "to_wire",
 ]

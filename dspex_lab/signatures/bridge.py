@@ -95,9 +95,16 @@ def _field(name: str, info: Any, namespace: dict[str, Any]) -> Field:
         annotation_text="" if is_untyped else annotation_text(annotation, namespace),
         description="" if described == f"${{{name}}}" else described,
         is_input=extra["__dspy_field_type"] == "input",
-        default=MISSING if info.default is PydanticUndefined else info.default,
+        default=_default(info, is_input=extra["__dspy_field_type"] == "input"),
         constraints=extra.get("constraints") or "",
     )
+
+
+def _default(info: Any, *, is_input: bool) -> Any:
+    """The field's default as DSPy uses it: a factory counts for outputs only."""
+    if info.default is not PydanticUndefined:
+        return info.default
+    return MISSING if is_input or info.default_factory is None else info.get_default(call_default_factory=True)
 
 
 def _constraint_info(metadata: list[Any]) -> Any:

@@ -6,6 +6,7 @@ All parts are made on first use and kept.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -97,8 +98,34 @@ class CompiledSignature:
         return CompiledSignature(_remade(self.signature, outputs=(reasoning, *rest)))
 
     def with_instructions(self, instructions: str) -> CompiledSignature:
-        """This signature with other instructions, such as an optimizer found."""
-        return CompiledSignature(_remade(self.signature, instructions=instructions))
+        """This signature with other instructions, such as an optimizer found; cleaned as DSPy cleans them."""
+        return CompiledSignature(_remade(self.signature, instructions=inspect.cleandoc(instructions)))
+
+    def with_state(self, state: Mapping[str, Any]) -> CompiledSignature:
+        """This signature with the instructions and descriptions that a saved DSPy program has for it.
+
+        ``state`` is the ``signature`` part of a predictor's ``dump_state()``. Raises SignatureError when it was saved
+        for another number of fields.
+        """
+        saved = state.get("fields", ())
+        if len(saved) != len(self.signature.fields):
+            raise SignatureError(
+                f"The saved state has {len(saved)} fields, the signature {len(self.signature.fields)}.",
+                self.signature.text,
+                hint="Load the program with the signature that it was optimized for.",
+            )
+        fields = tuple(_described(item, part) for item, part in zip(self.signature.fields, saved, strict=True))
+        cut = len(self.inputs)
+        is_told_more = any(item.description for item in fields)
+        return CompiledSignature(
+            _remade(
+                self.signature,
+                instructions=inspect.cleandoc(state.get("instructions") or self.instructions),
+                inputs=fields[:cut],
+                outputs=fields[cut:],
+                form="cell" if is_told_more else self.signature.form,
+            )
+        )
 
     def source(self) -> SignatureSource:
         """What a worker needs to compile the same signature."""
@@ -121,6 +148,12 @@ class CompiledSignature:
 
     def _repr_html_(self) -> str:
         return html_card(self.signature)
+
+
+def _described(item: Field, saved: Mapping[str, Any]) -> Field:
+    """``item`` with the description that DSPy saved; its placeholder ``${name}`` stands for none."""
+    description = saved.get("description", saved.get("desc")) or ""
+    return dataclasses.replace(item, description="" if description == f"${{{item.name}}}" else description)
 
 
 def _remade(signature: Signature, **changes: Any) -> Signature:

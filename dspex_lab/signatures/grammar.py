@@ -27,7 +27,7 @@ from dspex_lab.signatures.names import Fault, NameTable
 from dspex_lab.signatures.rebuild import annotate
 from dspex_lab.signatures.tokens import Source, Token, open_source, tokenize
 
-__all__ = ["parse_signature"]
+__all__ = ["lint", "parse_signature"]
 
 #: Names of members of ``dspy.Signature`` that it breaks without, and of arguments that ``dspy.Predict`` takes away.
 _NOT_FOR_DSPY = frozenset(
@@ -62,6 +62,19 @@ def parse_signature(text: str, *, name: str = "Signature", namespace: Mapping[st
     return _Reader(source, tokenize(source), NameTable(namespace)).signature(name)
 
 
+def lint(text: str, *, namespace: Mapping[str, Any] | None = None) -> list[SignatureError]:
+    """All that is wrong with ``text``, one error for each field at most; empty when it can be read.
+
+    A fault in the whole (a bracket that is not closed, no arrow) hides the faults of single fields.
+    """
+    try:
+        source = open_source(text)
+        reader = _Reader(source, tokenize(source), NameTable(namespace))
+        return reader.faults()
+    except SignatureError as error:
+        return [error]
+
+
 class _Reader:
     """One reading of one text."""
 
@@ -73,13 +86,8 @@ class _Reader:
         self._seen: dict[str, Field] = {}
 
     def signature(self, name: str) -> Signature:
-        layout = lay_out(self._source, self._tokens)
-        for items, side, hint in (
-            (layout.inputs, "input", "Name what goes in before the `->`."),
-            (layout.outputs, "output", "Name what comes out after the `->`."),
-        ):
-            if not items:
-                raise self._source.error(f"The signature has no {side} field.", layout.arrow.start, hint=hint)
+        """The whole signature; SignatureError for its first fault."""
+        layout = self._layout()
         inputs = tuple(self._field(item, layout, is_input=True) for item in layout.inputs)
         outputs = tuple(self._field(item, layout, is_input=False) for item in layout.outputs)
         return Signature(
@@ -92,6 +100,28 @@ class _Reader:
             name_roots=frozenset(self._names.roots),
             form="string" if layout.is_string_form else "cell",
         )
+
+    def faults(self) -> list[SignatureError]:
+        """The first fault of each field."""
+        layout = self._layout()
+        found: list[SignatureError] = []
+        for items, is_input in ((layout.inputs, True), (layout.outputs, False)):
+            for item in items:
+                try:
+                    self._field(item, layout, is_input=is_input)
+                except SignatureError as error:
+                    found.append(error)
+        return found
+
+    def _layout(self) -> Layout:
+        layout = lay_out(self._source, self._tokens)
+        for items, side, hint in (
+            (layout.inputs, "input", "Name what goes in before the `->`."),
+            (layout.outputs, "output", "Name what comes out after the `->`."),
+        ):
+            if not items:
+                raise self._source.error(f"The signature has no {side} field.", layout.arrow.start, hint=hint)
+        return layout
 
     def _field(self, item: Item, layout: Layout, *, is_input: bool) -> Field:
         tokens = item.tokens

@@ -83,6 +83,9 @@ class NameTable:
             return self._follow(BUILTIN_TYPES[root.id], path)
         if found is not MISSING:
             raise Fault(f"`{root.id}` is {_article(type(found).__name__)}, not a type.", root)
+        if path and root.id == "dspy":
+            hint = _did_you_mean(near(path[0].attr, DSPY_TYPE_NAMES))
+            raise Fault(f"`dspy.{path[0].attr}` is no type of DSPy's.", path[0], hint)
         raise self._unknown(root, is_dotted=bool(path))
 
     def _in_module(self, module: str, node: ast.Attribute) -> Any:

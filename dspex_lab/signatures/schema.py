@@ -20,8 +20,27 @@ from dspex_lab.signatures.validator import record_adapter
 __all__ = ["output_json_schema"]
 
 _CONFIG = ConfigDict(arbitrary_types_allowed=True)
-#: Keywords that say nothing to a decoder, or that decoders refuse.
-_DROPPED = frozenset({"title", "default", "examples", "uniqueItems", "discriminator"})
+#: The keywords that decoders understand; the others would make some of them refuse the whole schema.
+_KEPT = frozenset(
+    [
+        "type",
+        "enum",
+        "const",
+        "minItems",
+        "maxItems",
+        "minLength",
+        "maxLength",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "required",
+        "additionalProperties",
+        "$ref",
+        "description",
+    ]
+)
+_FORMATS = frozenset(["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"])
 
 
 class _Generator(GenerateJsonSchema):
@@ -78,19 +97,17 @@ def _strict(node: Any) -> Any:
         return node
     found: dict[str, Any] = {}
     for key, value in node.items():
-        if key in _DROPPED:
-            continue
         if key in ("properties", "$defs"):
             found[key] = {name: _strict(part) for name, part in value.items()}
-        elif key in ("anyOf", "allOf", "prefixItems"):
-            found[key] = [_strict(part) for part in value]
-        elif key == "oneOf":
+        elif key in ("anyOf", "oneOf"):
             found["anyOf"] = [_strict(part) for part in value]
+        elif key in ("allOf", "prefixItems"):
+            found[key] = [_strict(part) for part in value]
         elif key in ("items", "additionalProperties"):
             found[key] = _strict(value)
         elif key == "pattern":
             _add_pattern(found, value)
-        else:
+        elif key in _KEPT or (key == "format" and value in _FORMATS) or (key == "multipleOf" and value == int(value)):
             found[key] = value
     if "properties" in found:
         found["required"] = list(found["properties"])

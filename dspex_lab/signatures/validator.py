@@ -36,7 +36,12 @@ class Validator:
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
         self._defaults = {item.name: item.default for item in signature.inputs if item.has_default}
-        self._nullable_outputs = tuple(item.name for item in signature.outputs if allows_none(item.annotation))
+        self._output_names = tuple(item.name for item in signature.outputs)
+        self._output_defaults = {item.name: item.default for item in signature.outputs if item.has_default}
+
+    def with_defaults(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """``inputs`` as they were given, with defaults for those that are missing: what DSPy writes into a prompt."""
+        return {**self._defaults, **inputs}
 
     def validate_inputs(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs with their types put right and defaults filled in.
@@ -44,7 +49,7 @@ class Validator:
         An input that was not declared with a type takes any value; one whose type allows None may be left out.
         Raises ValidationError with one entry for each fault; unknown names are faults.
         """
-        given = {**self._defaults, **values} if self._defaults else dict(values)
+        given = self.with_defaults(values)
         try:
             found: dict[str, Any] = self._inputs.validate_python(given)
         except PydanticValidationError as error:
@@ -54,15 +59,16 @@ class Validator:
     def validate_outputs(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs with their types put right, in the signature's order; other keys are dropped.
 
-        An output whose type allows None is None when it is missing. Raises ValidationError with one entry for each
-        fault, so that a retry can show the model what was wrong.
+        A missing output is its default, or None where its type allows that. Raises ValidationError with one entry for
+        each fault, so that a retry can show the model what was wrong.
         """
         try:
             found: dict[str, Any] = self._outputs.validate_python(dict(values))
         except PydanticValidationError as error:
             raise self._error(error, self._signature.outputs, "outputs", values) from None
         if len(found) != len(self._signature.outputs):
-            return {item.name: found.get(item.name) for item in self._signature.outputs}
+            defaults = self._output_defaults
+            return {name: found.get(name, defaults.get(name)) for name in self._output_names}
         return found
 
     def validate_field(self, name: str, value: Any) -> Any:
@@ -145,7 +151,8 @@ def _build(fields: tuple[Field, ...], config: ConfigDict, *, is_strictly_require
     annotations: dict[str, Any] = {}
     for item in fields:
         annotation = Any if item.is_input and not item.annotation_text else item.annotation
-        may_miss = allows_none(annotation) and not is_strictly_required
+        has_fallback = allows_none(annotation) or (item.has_default and not item.is_input)
+        may_miss = has_fallback and not is_strictly_required
         annotations[item.name] = NotRequired.__getitem__(annotation) if may_miss else annotation
     record: Any = _make_record("Record", annotations)
     record.__pydantic_config__ = config
