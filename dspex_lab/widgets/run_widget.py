@@ -29,3 +29,9 @@ class RunWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is not 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
         answer_in_any_shell(self.comm)
+
+    def close(self) -> None:
+        """Close the comm, and the one of the layout that ipywidgets gives to every widget."""
+        if self.comm is not None:
+            self.layout.close()
+        super().close()

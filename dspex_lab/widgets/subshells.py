@@ -8,6 +8,9 @@ that wait for an answer, wrong for a panel that was made in a cell, because then
 :func:`answer_in_any_shell` makes that method of one comm return its default: the shell that the front end chose. It
 touches our own comm only, never the class, so other people's widgets stay as ipykernel made them. The callbacks then
 run on the subshell's thread, and must be safe there. Where the kernel has no subshells nothing changes.
+
+JupyterLab (4.6) makes the subshell when a widget first says something, and sends what is said until it is made (some
+dozen milliseconds) to the main shell: the panel's module waits with what it asks for, and repeats what is urgent.
 """
 
 from __future__ import annotations
