@@ -141,8 +141,9 @@ async def run_attempts(task: Task, attempt: Attempt) -> Outcome:
 
 
 def _prepare_refused(task: Task, error: ValidationError) -> None:
-    """Let the model try again with the validator's words, or raise ``error``."""
-    if task.operation.checked is None or task.refusals >= task.options.output_retries:
+    """Let the model try again with the validator's words, or raise ``error``; what tools did is not done twice."""
+    is_harmless = task.operation.is_idempotent and task.operation.checked is not None
+    if not is_harmless or task.refusals >= task.options.output_retries:
         raise error
     task.refusals += 1
     task.feedback = feedback_for(error)

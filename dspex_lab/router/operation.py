@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dspex_lab.calls import LmSpec, TraceContext, Usage
+from dspex_lab.errors import ConfigurationError
 from dspex_lab.router.retry import RetryPolicy
 from dspex_lab.signatures import CompiledSignature
 
@@ -57,6 +58,14 @@ class Options:
     route: str | None = None
     output_retries: int = 2
     fallback: tuple[LmSpec | str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.timeout_s is not None and self.timeout_s <= 0:
+            raise ConfigurationError("timeout_s is more than zero.", "timeout_s", "seconds", str(self.timeout_s))
+        for name in ("retry", "output_retries"):
+            count = getattr(self, name)
+            if isinstance(count, int) and count < 0:
+                raise ConfigurationError(f"{name} is not negative.", name, "0 or more", str(count))
 
     @property
     def retry_policy(self) -> RetryPolicy:

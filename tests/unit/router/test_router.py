@@ -20,7 +20,7 @@ from dspex_lab.errors import (
     ValidationError,
     WorkerLost,
 )
-from dspex_lab.pipelines import chain_of_thought, native, predict
+from dspex_lab.pipelines import chain_of_thought, native, predict, react
 from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.router import Decision, Operation, Options, Outcome, RetryPolicy, Route, Router, RouterStatistics
 from dspex_lab.telemetry.events import Event, EventHub
@@ -297,6 +297,21 @@ async def test_a_backend_that_closes_cancels() -> None:
     await bench.backend.aclose()
     with pytest.raises(Cancelled):
         await work
+
+
+async def test_what_tools_did_is_not_done_twice() -> None:
+    """A react step whose output breaks its signature fails at once."""
+    bench = Bench(dspy_run=answering({"answer": "four"}, {"answer": 4}))
+    with pytest.raises(ValidationError):
+        await bench.run(react("q -> answer: int", tools=[print]), {"q": "?"})
+    assert len(bench.backend.calls) == 1
+
+
+@pytest.mark.parametrize("options", [{"timeout_s": 0}, {"timeout_s": -1.0}, {"retry": -1}, {"output_retries": -1}])
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    """A step with a negative figure is an error where it is written."""
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        predict("q -> answer", **options)
 
 
 # --- fallback -----------------------------------------------------------------------------------------------------
