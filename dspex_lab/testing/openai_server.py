@@ -40,13 +40,15 @@ class ServerStatistics:
 class OpenAiServer:
     """Answers ``POST /v1/chat/completions``: first as ``script`` says, one behaviour a request, then as ``behaviour``.
 
-    ``requests`` holds the bodies that came, ``authorizations`` the headers with their keys.
+    ``requests`` holds the bodies that came, ``authorizations`` the headers with their keys; ``reader_left`` is set
+    when a reader goes away in the middle of an answer.
     """
 
     def __init__(self, behaviour: Behaviour | None = None, *, script: Iterable[Behaviour] = ()) -> None:
         self.behaviour = behaviour or Behaviour()
         self.requests: list[dict[str, Any]] = []
         self.authorizations: list[str] = []
+        self.reader_left = threading.Event()
         self._script = deque(script)
         self._counts = {"connections": 0, "input_tokens": 0, "output_tokens": 0, "broken": 0}
         self._connections: set[asyncio.Task[Any]] = set()
@@ -135,6 +137,7 @@ class OpenAiServer:
                 await asyncio.wait({work}, timeout=_WATCH_S)
                 if reader.at_eof() and not work.done():
                     self._counts["broken"] += 1
+                    self.reader_left.set()
                     return False
             return work.result()
         finally:

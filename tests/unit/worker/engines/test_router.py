@@ -1,0 +1,88 @@
+"""Which engine answers which model."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dspex_lab.calls import Call, LmReply, LmRequest, LmSpec
+from dspex_lab.testing.language_model import FakeLanguageModel
+from dspex_lab.worker.context import NestedCall, OpContext
+from dspex_lab.worker.engines import EngineSet, close_engines, engine_kind, engines_of, install_engines
+
+
+@pytest.mark.parametrize(
+    ("model", "api_base", "kind"),
+    [
+        ("local/smollm2-135m", None, "llamacpp"),
+        ("openai/gpt-4o-mini", None, "openai"),
+        ("openai/anything", "http://localhost:8000/v1", "openai"),
+        ("hosted_vllm/qwen", "http://localhost:8000/v1", "openai"),
+        ("hosted_vllm/qwen", None, "litellm"),
+        ("anthropic/claude", None, "litellm"),
+        ("anthropic/claude", "http://localhost:8000", "litellm"),
+        ("gpt-4o", None, "litellm"),
+    ],
+)
+def test_the_provider_chooses(model: str, api_base: str | None, kind: str) -> None:
+    """Local models, OpenAI's form where it is sure, LiteLLM for the rest."""
+    assert engine_kind(LmSpec(model, api_base=api_base)) == kind
+
+
+def request(model: str) -> LmRequest:
+    return LmRequest(LmSpec(model), ({"role": "user", "content": "hello"},))
+
+
+def context_with(calls: list[Call]) -> OpContext:
+    class Answered:
+        def cancel(self) -> None:
+            pass
+
+        async def result(self) -> object:
+            from dspex_lab.calls import Result
+
+            return Result("id", {"text": "from the pool", "model": "local/model", "finish_reason": "stop"})
+
+    def submit(call: Call) -> NestedCall:
+        calls.append(call)
+        return Answered()  # type: ignore[return-value]
+
+    async def emit(field: str, text: str) -> None:
+        pass
+
+    return OpContext("id", "op", False, emit, submit, asyncio.get_running_loop())
+
+
+async def test_a_local_model_is_asked_of_the_pool() -> None:
+    """Outside the neural pool a local model costs a nested call, streaming only when somebody reads."""
+    calls: list[Call] = []
+    reply = await EngineSet().complete(request("local/model"), context_with(calls))
+    assert reply == LmReply("from the pool", "local/model", "stop")
+    assert [(call.op, call.pool, call.stream, call.idempotent) for call in calls] == [
+        ("lm.complete", "neural", False, True)
+    ]
+
+
+async def test_the_neural_pool_answers_itself() -> None:
+    """A worker that serves local models makes no call to its own pool."""
+    calls: list[Call] = []
+    fake = FakeLanguageModel()
+    engines = EngineSet(serves_local=True)
+    engines.put("llamacpp", fake)
+    await engines.complete(request("local/model"), context_with(calls))
+    assert not calls
+    assert len(fake.requests) == 1
+
+
+async def test_there_is_one_set_for_a_loop() -> None:
+    """The set is made once and closed with its engines."""
+    loop = asyncio.get_running_loop()
+    fake = FakeLanguageModel()
+    engines = EngineSet()
+    engines.put("openai", fake)
+    install_engines(loop, engines)
+    assert engines_of(loop) is engines
+    await close_engines()
+    assert fake.is_closed
+    await close_engines()
