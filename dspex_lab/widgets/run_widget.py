@@ -11,6 +11,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from dspex_lab.widgets.modules import read_module
 from dspex_lab.widgets.subshells import answer_in_any_shell
 
 __all__ = ["RunWidget"]
@@ -21,7 +22,7 @@ _STATIC = Path(__file__).parent / "static"
 class RunWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is not followed by mypy
     """A run's panel in the browser; what it shows is :func:`dspex_lab.widgets.panel_state.state_message`."""
 
-    _esm = _STATIC / "run_panel.js"
+    _esm = read_module(_STATIC / "run_panel.js")
     _css = _STATIC / "run_panel.css"
 
     state = traitlets.Dict().tag(sync=True)
