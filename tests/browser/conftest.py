@@ -41,13 +41,16 @@ FLAGS = (
     "--disable-sync",
 )
 START_TIMEOUT_S = 60.0
-#: The status that JupyterLab draws is a moment behind the connection, and a cell run in between is lost.
-KERNEL_IS_IDLE = """async () => {
-  const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
-  await context?.ready;
-  const kernel = context?.session?.kernel;
-  await kernel?.info;
+#: A promise would count as true at once: what is waited for must be a plain value.
+KERNEL_IS_IDLE = """() => {
+  const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
   return kernel?.connectionStatus === "connected" && kernel.status === "idle";
+}"""
+#: The status that JupyterLab draws is a moment behind the connection, and a cell run in between is lost.
+KERNEL_IS_READY = """async () => {
+  const context = window.jupyterapp.shell.currentWidget.sessionContext;
+  await context.ready;
+  await context.session.kernel.info;
 }"""
 STOP_TIMEOUT_S = 15.0
 #: JupyterLab with nothing that asks, moves or hides: no news, no dialogs, every cell in the page.
@@ -75,8 +78,10 @@ class LabServer:
 
     def page_url(self, notebook: str) -> str:
         """The address of a notebook in a workspace of its own, named by its path in the folder."""
-        query = urllib.parse.urlencode({"token": self.token, "reset": ""})
-        return f"{self.url}lab/tree/{urllib.parse.quote(notebook)}?{query}"
+        query = urllib.parse.urlencode({"token": self.token})
+        workspace = notebook.partition("/")[0]
+        # Not "?reset": JupyterLab loads the page a second time for that, and what was begun in between is lost.
+        return f"{self.url}lab/workspaces/{workspace}/tree/{urllib.parse.quote(notebook)}?{query}"
 
 
 @pytest.fixture(scope="session")
@@ -163,6 +168,8 @@ class NotebookPage:
 
     def wait_until_idle(self, *, timeout_s: float = 60.0) -> None:
         """Wait until the notebook's kernel is connected and has nothing to do."""
+        self.page.wait_for_function(KERNEL_IS_IDLE, timeout=timeout_s * 1000)
+        self.page.evaluate(KERNEL_IS_READY)
         self.page.wait_for_function(KERNEL_IS_IDLE, timeout=timeout_s * 1000)
 
     def command(self, name: str, **arguments: Any) -> None:
