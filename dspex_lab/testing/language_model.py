@@ -22,7 +22,7 @@ class FakeLanguageModel:
     """Answers with ``answer(request)``; by default the smallest value that its schema allows, or the last message.
 
     The text comes word by word, ``delay_s`` apart. ``requests`` holds what was asked. ``missing`` names models that
-    are not there.
+    are not there. ``started`` is set with the first request, ``idle`` while none is under way.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class FakeLanguageModel:
         self._missing = missing
         self.requests: list[LmRequest] = []
         self.in_flight = 0
+        self.started, self.idle = asyncio.Event(), asyncio.Event()
         self.is_closed = False
 
     async def complete(self, request: LmRequest, on_text: OnText | None = None) -> LmReply:
@@ -49,6 +50,8 @@ class FakeLanguageModel:
             raise ModelError(f"There is no model {lm.model!r}.", lm.model, 404, hint="Use fake/model.")
         self.requests.append(request)
         self.in_flight += 1
+        self.started.set()
+        self.idle.clear()
         try:
             async with asyncio.timeout(lm.timeout_s):
                 return await self._reply(request, on_text)
@@ -56,6 +59,8 @@ class FakeLanguageModel:
             raise DeadlineExceeded(f"{lm.model} did not answer within {lm.timeout_s:g} s.") from error
         finally:
             self.in_flight -= 1
+            if not self.in_flight:
+                self.idle.set()
 
     async def _reply(self, request: LmRequest, on_text: OnText | None) -> LmReply:
         text = self._answer(request)

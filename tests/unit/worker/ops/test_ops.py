@@ -1,0 +1,119 @@
+"""The small operations: echo, info, the user's functions, one question to a model."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from dspex_lab.backends.inline import InlineBackend
+from dspex_lab.calls import Call, Code, LmReply, LmRequest, LmSpec
+from dspex_lab.errors import ConfigurationError, ProtocolError, PythonError
+from dspex_lab.testing.language_model import FakeLanguageModel
+from dspex_lab.worker.engines import EngineSet, close_engines, install_engines
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[InlineBackend]:
+    made = InlineBackend()
+    await made.open()
+    yield made
+    await made.aclose()
+    await close_engines()
+
+
+async def value_of(backend: InlineBackend, op: str, **args: Any) -> Any:
+    return (await backend.submit(Call(op, args, timeout_s=30)).result()).value
+
+
+async def test_echo_gives_back_what_it_got(backend: InlineBackend) -> None:
+    """Plain data goes there and back unchanged."""
+    value = {"a": [1, 2.5, None, "é"], "b": b"bytes"}
+    assert await value_of(backend, "system.echo", value=value) == value
+
+
+async def test_info_tells_of_the_process(backend: InlineBackend) -> None:
+    """The process id, versions and memory are there."""
+    found = await value_of(backend, "system.info")
+    assert found["pid"] == os.getpid()
+    assert found["versions"]["dspy"]
+    assert found["rss_bytes"] > 0
+
+
+async def test_a_function_is_called(backend: InlineBackend) -> None:
+    """The user's function gets its arguments, and its value comes back."""
+
+    def add(a: int, *, b: int) -> int:
+        return a + b
+
+    assert await value_of(backend, "python.call", function=Code(add), args=[1], kwargs={"b": 2}) == 3
+
+
+async def test_a_function_can_be_named(backend: InlineBackend) -> None:
+    """A dotted name, with or without a colon, is imported in the worker."""
+    assert await value_of(backend, "python.call", function="math.gcd", args=[12, 18]) == 6
+    assert await value_of(backend, "python.call", function="os.path:basename", args=["/a/b"]) == "b"
+    with pytest.raises(ConfigurationError):
+        await value_of(backend, "python.call", function="nowhere.at_all")
+
+
+async def test_a_coroutine_function_is_awaited(backend: InlineBackend) -> None:
+    """Asynchronous functions run on the worker's main loop."""
+
+    async def later(value: int) -> int:
+        await asyncio.sleep(0)
+        return value
+
+    assert await value_of(backend, "python.call", function=Code(later), args=[5]) == 5
+
+
+def count_plain() -> Iterator[Any]:
+    yield from ("one", 2, "three")
+
+
+async def count_async() -> AsyncIterator[Any]:
+    for item in ("one", 2, "three"):
+        yield item
+
+
+@pytest.mark.parametrize("function", [count_plain, count_async])
+async def test_a_generator_streams_its_text(backend: InlineBackend, function: Any) -> None:
+    """Text items are chunks; the value is the list of all items."""
+    call = backend.submit(Call("python.call", {"function": Code(function)}, stream=True, timeout_s=30))
+    assert [chunk.text async for chunk in call] == ["one", "three"]
+    assert (await call.result()).value == ["one", 2, "three"]
+
+
+async def test_what_a_function_raises_is_told(backend: InlineBackend) -> None:
+    """The error has the foreign type's name and a traceback with the user's line."""
+
+    def fail() -> None:
+        raise LookupError("no such order")
+
+    with pytest.raises(PythonError) as caught:
+        await value_of(backend, "python.call", function=Code(fail))
+    assert caught.value.error_type == "LookupError"
+    assert "raise LookupError" in caught.value.traceback
+
+
+async def test_one_question_to_a_model(backend: InlineBackend) -> None:
+    """The reply is plain data, the text is streamed, the usage is counted."""
+    engines = EngineSet()
+    engines.put("llamacpp", FakeLanguageModel())
+    install_engines(asyncio.get_running_loop(), engines)
+    request = LmRequest(LmSpec("local/model"), ({"role": "user", "content": "hello"},))
+    call = backend.submit(Call("lm.complete", {"request": msgspec.to_builtins(request)}, stream=True, timeout_s=30))
+    text = "".join([chunk.text async for chunk in call])
+    result = await call.result()
+    assert msgspec.convert(result.value, LmReply).text == text == "You said: hello"
+    assert result.usage.lm_calls == 1
+
+
+async def test_a_request_that_is_none_is_told(backend: InlineBackend) -> None:
+    """Data of another shape is a ProtocolError."""
+    with pytest.raises(ProtocolError, match="no request"):
+        await value_of(backend, "lm.complete", request={"messages": 3})
