@@ -25,7 +25,7 @@ _MAX_DEPTH = 60
 _TOKEN = re.compile(
     r"""
     (?P<space>[ \t\f]++)
-  | (?P<newline>\n)
+  | (?P<newline>\n[ \t\f\n]*+)
   | (?P<comment>\#[^\n]*+)
   | (?P<string>(?:[rRbBuUfF]{1,2}(?=["']))?+(?:
         \"\"\"(?:[^"\\]|\\.|"(?!""))*+\"\"\" | '''(?:[^'\\]|\\.|'(?!''))*+'''

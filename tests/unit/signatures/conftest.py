@@ -63,10 +63,10 @@ CLASSES: dict[str, type] = {
 }
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that takes ``corpus_text`` runs once for each string of the corpus."""
-    if "corpus_text" in metafunc.fixturenames:
-        metafunc.parametrize("corpus_text", CORPUS)
+@pytest.fixture(scope="session")
+def corpus() -> list[str]:
+    """Real signature strings; a test goes through all of them, for each test has a price of its own here."""
+    return CORPUS
 
 
 @pytest.fixture(scope="session")

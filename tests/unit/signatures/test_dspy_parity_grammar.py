@@ -54,35 +54,38 @@ def _theirs(cls: Any) -> dict[str, tuple[Any, bool]]:
 
 
 def test_corpus_is_read_as_dspy_reads_it(
-    corpus_text: str, classes: Mapping[str, type], dspy_signature: Callable[..., Any]
+    corpus: list[str], classes: Mapping[str, type], dspy_signature: Callable[..., Any]
 ) -> None:
     """Names, types, sides and order of each real string are DSPy's."""
-    ours = _ours(parse_signature(corpus_text, namespace=classes))
-    theirs = _theirs(dspy_signature(corpus_text))
-    assert list(ours) == list(theirs)
-    assert ours == theirs
+    for corpus_text in corpus:
+        ours = _ours(parse_signature(corpus_text, namespace=classes))
+        theirs = _theirs(dspy_signature(corpus_text))
+        assert list(ours) == list(theirs), corpus_text
+        assert ours == theirs, corpus_text
 
 
 def test_corpus_becomes_the_same_dspy_class(
-    corpus_text: str, classes: Mapping[str, type], dspy_signature: Callable[..., Any]
+    corpus: list[str], classes: Mapping[str, type], dspy_signature: Callable[..., Any]
 ) -> None:
     """``to_dspy`` of a string form equals DSPy's own class: fields, instructions, and what hangs on each field."""
-    ours = compile_signature(corpus_text, namespace=classes).to_dspy()
-    theirs = dspy_signature(corpus_text)
-    assert ours.instructions == theirs.instructions
-    assert ours.equals(theirs)
-    assert repr(ours).partition("(")[2] == repr(theirs).partition("(")[2]
+    for corpus_text in corpus:
+        ours = compile_signature(corpus_text, namespace=classes).to_dspy()
+        theirs = dspy_signature(corpus_text)
+        assert ours.instructions == theirs.instructions, corpus_text
+        assert ours.equals(theirs), corpus_text
+        assert repr(ours).partition("(")[2] == repr(theirs).partition("(")[2], corpus_text
 
 
 def test_dspy_class_and_back_keeps_fields(
-    corpus_text: str, classes: Mapping[str, type], dspy_signature: Callable[..., Any]
+    corpus: list[str], classes: Mapping[str, type], dspy_signature: Callable[..., Any]
 ) -> None:
     """A DSPy class that is compiled, written down and read again has the fields that it had."""
-    compiled = compile_signature(dspy_signature(corpus_text))
-    source = compiled.source()
-    again = parse_signature(source.text, name=source.name, namespace=source.namespace)
-    assert again.instructions == compiled.instructions
-    assert _ours(again) == _ours(compiled.signature) == _theirs(dspy_signature(corpus_text))
+    for corpus_text in corpus:
+        compiled = compile_signature(dspy_signature(corpus_text))
+        source = compiled.source()
+        again = parse_signature(source.text, name=source.name, namespace=source.namespace)
+        assert again.instructions == compiled.instructions, corpus_text
+        assert _ours(again) == _ours(compiled.signature) == _theirs(dspy_signature(corpus_text)), corpus_text
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -182,24 +182,26 @@ def outcome(read: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def test_corpus_messages_are_dspys(
-    corpus_text: str, classes: Mapping[str, type], dspy_signature: Callable[..., Any]
+    corpus: list[str], classes: Mapping[str, type], dspy_signature: Callable[..., Any]
 ) -> None:
     """System message and request are DSPy's for each real string, whose types are all native."""
-    compiled = compile_signature(corpus_text, namespace=classes)
-    inputs = {item.name: sample(item.annotation) for item in compiled.inputs if item.name != "history"}
-    assert_same_messages(compiled, dspy_signature(corpus_text), [], inputs)
-    assert compiled.prompt.is_native or "dspy" in corpus_text
+    for corpus_text in corpus:
+        compiled = compile_signature(corpus_text, namespace=classes)
+        inputs = {item.name: sample(item.annotation) for item in compiled.inputs if item.name != "history"}
+        assert_same_messages(compiled, dspy_signature(corpus_text), [], inputs)
+        assert compiled.prompt.is_native or "dspy" in corpus_text, corpus_text
 
 
 @pytest.mark.parametrize("salt", [0, 1, 3])
 def test_corpus_messages_with_demos_are_dspys(
-    salt: int, corpus_text: str, classes: Mapping[str, type], dspy_signature: Callable[..., Any]
+    salt: int, corpus: list[str], classes: Mapping[str, type], dspy_signature: Callable[..., Any]
 ) -> None:
     """Complete and incomplete demos, lists for plain fields, and None are written as DSPy writes them."""
-    compiled = compile_signature(corpus_text, namespace=classes)
-    values = values_for(compiled, salt)
-    inputs = {item.name: values[item.name] for item in compiled.inputs if item.name != "history"}
-    assert_same_messages(compiled, dspy_signature(corpus_text), demos_for(compiled), inputs)
+    for corpus_text in corpus:
+        compiled = compile_signature(corpus_text, namespace=classes)
+        values = values_for(compiled, salt)
+        inputs = {item.name: values[item.name] for item in compiled.inputs if item.name != "history"}
+        assert_same_messages(compiled, dspy_signature(corpus_text), demos_for(compiled), inputs)
 
 
 @pytest.mark.parametrize("salt", [0, 1, 2])
@@ -212,18 +214,19 @@ def test_cell_messages_are_dspys(salt: int, classes: Mapping[str, type]) -> None
 
 
 def test_reasoning_messages_are_those_of_chain_of_thought(
-    corpus_text: str, classes: Mapping[str, type], dspy_signature: Callable[..., Any]
+    corpus: list[str], classes: Mapping[str, type], dspy_signature: Callable[..., Any]
 ) -> None:
     """``with_reasoning`` prompts as ``dspy.ChainOfThought`` does, and its source gives the same again."""
     import dspy
 
-    compiled = compile_signature(corpus_text, namespace=classes).with_reasoning()
-    theirs = dspy.ChainOfThought(dspy_signature(corpus_text)).predict.signature
-    source = compiled.source()
-    again = compile_signature(source.text, name=source.name, namespace=source.namespace)
-    inputs = {compiled.inputs[0].name: "x"}
-    assert_same_messages(compiled, theirs, [], inputs)
-    assert again.prompt.chat_messages(inputs) == compiled.prompt.chat_messages(inputs)
+    for corpus_text in corpus:
+        compiled = compile_signature(corpus_text, namespace=classes).with_reasoning()
+        theirs = dspy.ChainOfThought(dspy_signature(corpus_text)).predict.signature
+        source = compiled.source()
+        again = compile_signature(source.text, name=source.name, namespace=source.namespace)
+        inputs = {compiled.inputs[0].name: "x"}
+        assert_same_messages(compiled, theirs, [], inputs)
+        assert again.prompt.chat_messages(inputs) == compiled.prompt.chat_messages(inputs), corpus_text
 
 
 def test_history_is_written_as_dspy_writes_it() -> None:
@@ -272,15 +275,18 @@ def test_replies_are_read_as_dspy_reads_them(
 
 
 def test_own_answers_are_read_back(
-    corpus_text: str, classes: Mapping[str, type], dspy_signature: Callable[..., Any]
+    corpus: list[str], classes: Mapping[str, type], dspy_signature: Callable[..., Any]
 ) -> None:
     """What the assistant side of a demo says is read back as DSPy reads it, for each real string."""
-    compiled, theirs = compile_signature(corpus_text, namespace=classes), dspy_signature(corpus_text)
-    values = values_for(compiled, 0)
-    outputs = {item.name: values[item.name] for item in compiled.outputs}
-    for adapter, form in adapters():
-        reply = adapter.format_assistant_message_content(theirs, outputs)
-        assert outcome(getattr(compiled.prompt, f"parse_{form}"), reply) == outcome(adapter.parse, theirs, reply)
+    for corpus_text in corpus:
+        compiled, theirs = compile_signature(corpus_text, namespace=classes), dspy_signature(corpus_text)
+        values = values_for(compiled, 0)
+        outputs = {item.name: values[item.name] for item in compiled.outputs}
+        for adapter, form in adapters():
+            reply = adapter.format_assistant_message_content(theirs, outputs)
+            assert outcome(getattr(compiled.prompt, f"parse_{form}"), reply) == outcome(adapter.parse, theirs, reply), (
+                corpus_text
+            )
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -43,14 +43,15 @@ def test_properties_follow_the_fields(classes: Mapping[str, type]) -> None:
     assert list(schema["properties"]["zeta"]["enum"]) == ["b", "a"]
 
 
-def test_every_object_is_strict(corpus_text: str, classes: Mapping[str, type]) -> None:
+def test_every_object_is_strict(corpus: list[str], classes: Mapping[str, type]) -> None:
     """All properties are required and no others are allowed, in nested objects too."""
-    schema = compile_signature(corpus_text, namespace=classes).json_schema
-    found = list(objects(schema))
-    assert found
-    assert all(node["required"] == list(node["properties"]) for node in found)
-    assert all(node["additionalProperties"] is False for node in found)
-    assert json.loads(json.dumps(schema)) == schema
+    for corpus_text in corpus:
+        schema = compile_signature(corpus_text, namespace=classes).json_schema
+        found = list(objects(schema))
+        assert found, corpus_text
+        assert all(node["required"] == list(node["properties"]) for node in found), corpus_text
+        assert all(node["additionalProperties"] is False for node in found), corpus_text
+        assert json.loads(json.dumps(schema)) == schema, corpus_text
 
 
 def test_constraints_and_descriptions_are_there(classes: Mapping[str, type]) -> None:
@@ -82,8 +83,9 @@ def test_type_without_json_form_is_told() -> None:
     assert caught.value.column == 6
 
 
-def test_schema_is_a_grammar_for_the_local_engine(corpus_text: str, classes: Mapping[str, type]) -> None:
+def test_schema_is_a_grammar_for_the_local_engine(corpus: list[str], classes: Mapping[str, type]) -> None:
     """llama.cpp's converter takes the schema of every real string."""
     xllamacpp = pytest.importorskip("xllamacpp")
-    schema = compile_signature(corpus_text, namespace=classes).json_schema
-    assert xllamacpp.json_schema_to_grammar(json.dumps(schema))
+    for corpus_text in corpus:
+        schema = compile_signature(corpus_text, namespace=classes).json_schema
+        assert xllamacpp.json_schema_to_grammar(json.dumps(schema)), corpus_text
