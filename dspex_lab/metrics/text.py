@@ -14,9 +14,9 @@ from typing import Any, Literal
 __all__ = [
     "ARTICLES",
     "Normalization",
+    "joined_column",
     "passage_words",
     "rouge_tokens",
-    "squad_column",
     "squad_text",
     "squad_tokens",
     "text_of",
@@ -31,6 +31,8 @@ ARTICLES = frozenset({"a", "an", "the"})
 _SPACES = bytes(ord(" ") if chr(code).isspace() and code < 128 else code for code in range(256))
 _PUNCTUATION = string.punctuation.encode()
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
+#: White space beyond ASCII: what ``str.split`` splits at, besides what :data:`_SPACES` knows.
+_WIDE_SPACE = re.compile(r"[^\S\x00-\x7f]")
 _ROUGE_TOKEN = re.compile(r"[a-z0-9]+")
 
 
@@ -45,16 +47,25 @@ def squad_tokens(text: str) -> list[str]:
     return _ARTICLE.sub(" ", line).split()
 
 
-def squad_column(texts: Sequence[str], border: str) -> str:
-    """Many texts as one, ``border`` (a control character that none of them holds) as a token between them: split
-    into tokens, and without the tokens in :data:`ARTICLES`, each part is :func:`squad_tokens` of its text.
+def joined_column(texts: Sequence[str], normalization: Normalization) -> bytes | None:
+    """Many texts as one run of UTF-8, a zero byte between two of them; None when a text holds a zero itself.
 
-    All are treated as one long text, which is several times as fast as one by one.
+    Split at spaces, and for SQuAD without the tokens in :data:`ARTICLES`, each part is :func:`tokens_of` its text.
+    Raises ``ValueError`` as :func:`text_of` does. As one long text all of this is several times as fast; it is
+    fastest for ASCII, so texts with anything else had better be in a column of their own.
     """
-    column = _without_marks(border.join(texts))
-    if not _is_plain(column.replace(border, " ")):
-        column = border.join([line if _is_plain(line) else _ARTICLE.sub(" ", line) for line in column.split(border)])
-    return column.replace(border, f" {border} ")
+    column = "\0".join(texts)
+    if column.count("\0") != max(0, len(texts) - 1):
+        return None
+    if normalization == "squad":
+        column = _without_marks(column)
+        if not _is_plain(column.replace("\0", " ")):
+            column = "\0".join([line if _is_plain(line) else _ARTICLE.sub(" ", line) for line in column.split("\0")])
+    else:
+        _check(normalization)
+    if not column.isascii():
+        column = _WIDE_SPACE.sub(" ", column)
+    return column.encode("utf-8", "surrogatepass").translate(_SPACES)
 
 
 def squad_text(text: str) -> str:
