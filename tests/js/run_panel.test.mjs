@@ -52,7 +52,7 @@ test("times and prices read as in Python's forms", () => {
     [null, 0.0004, 0.42, 3.421, 125].map(elements.seconds),
     ["", "0.4 ms", "420 ms", "3.42 s", "2 min 05 s"],
   );
-  assert.deepEqual([null, 0, 0.00042, 0.00001, 1.5].map(elements.cost), ["", "$0.00", "$0.0004", "<$0.0001", "$1.50"]);
+  assert.deepEqual([null, 0, 0.00042, 0.00001, 1.5].map(elements.cost), ["", "", "$0.0004", "<$0.0001", "$1.50"]);
   assert.deepEqual([null, 41.23, 250.4].map(elements.rate), ["", "41.2 tok/s", "250 tok/s"]);
 });
 

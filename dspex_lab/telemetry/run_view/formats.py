@@ -49,10 +49,10 @@ def tokens(count: int) -> str:
 
 
 def cost(dollars: float | None) -> str:
-    """US dollars with the digits that matter: ``$1.25``, ``$0.0042``; "" where no price is known."""
-    if dollars is None:
+    """US dollars with the digits that matter: ``$1.25``, ``$0.0042``; "" where it is free or no price is known."""
+    if not dollars:
         return ""
-    if dollars == 0 or dollars >= 1:
+    if dollars >= 1:
         return f"${dollars:,.2f}"
     return f"${dollars:.4f}" if dollars >= 0.0001 else "<$0.0001"
 

@@ -76,7 +76,7 @@ class RunView:
         return max(0.0, now - self.started) if self.started is not None else 0.0
 
     def rows(self) -> list[tuple[int, StepView]]:
-        """Every step once with its depth, each below the step around it."""
+        """Every step once with its depth, each below the step around it, whose values are shown by those inside."""
         names = {step.name for step in self.steps}
         below: dict[str | None, list[StepView]] = {}
         for step in self.steps:
@@ -85,8 +85,9 @@ class RunView:
         waiting = [(0, step) for step in reversed(below.get(None, []))]
         while waiting:
             depth, step = waiting.pop()
-            rows.append((depth, step))
-            waiting += [(depth + 1, child) for child in reversed(below.get(step.name, []))]
+            inside = below.get(step.name, [])
+            rows.append((depth, replace(step, outputs={}) if inside else step))
+            waiting += [(depth + 1, child) for child in reversed(inside)]
         shown = {step.name for _, step in rows}
         return rows + [(0, step) for step in self.steps if step.name not in shown]
 

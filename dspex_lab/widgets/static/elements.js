@@ -36,8 +36,8 @@ export const rate = (value) => (value === null ? "" : `${value < 100 ? value.toF
 
 /** @param {number | null} dollars */
 export function cost(dollars) {
-  if (dollars === null) return "";
-  if (dollars === 0 || dollars >= 1) return `$${dollars.toFixed(2)}`;
+  if (!dollars) return "";
+  if (dollars >= 1) return `$${dollars.toFixed(2)}`;
   return dollars >= 0.0001 ? `$${dollars.toFixed(4)}` : "<$0.0001";
 }
 

@@ -14,6 +14,7 @@ from dspex_lab.calls import Usage
 from dspex_lab.errors import ValidationError
 from dspex_lab.telemetry.events import Event
 from dspex_lab.telemetry.run_view import RunView, StepStatus, StreamedText, render_html, render_text
+from dspex_lab.telemetry.run_view.formats import cost, seconds
 
 STEPS = [
     {"name": "triage", "kind": "predict"},
@@ -203,6 +204,30 @@ def test_streamed_text_is_bounded() -> None:
         stream = stream.append("token ")
     assert len(stream.text) < 80_000
     assert len(stream.blocks) <= 64
+
+
+def test_a_step_around_others_leaves_the_values_to_them() -> None:
+    """What a parallel step gives is what its steps give: it is shown once."""
+    inside = step("summary", "succeeded", outputs={"summary": "short"})
+    view = seen(start(), inside, step("both", "succeeded", outputs={"summary": "short"}))
+    assert render_text(view).count("summary: short") == render_html(view).count("short") == 1
+
+
+@pytest.mark.parametrize(
+    ("dollars", "words"), [(None, ""), (0.0, ""), (0.00001, "<$0.0001"), (0.00042, "$0.0004"), (1234.5, "$1,234.50")]
+)
+def test_prices_show_the_digits_that_matter(dollars: float | None, words: str) -> None:
+    """A price that is nothing, or not known, takes no room."""
+    assert cost(dollars) == words
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "words"),
+    [(None, ""), (0.0004, "0.4 ms"), (0.42, "420 ms"), (0.9999, "1.00 s"), (3.421, "3.42 s"), (125.0, "2 min 05 s")],
+)
+def test_times_read_well_at_every_size(duration_s: float | None, words: str) -> None:
+    """A time has three digits and the unit that fits."""
+    assert seconds(duration_s) == words
 
 
 # --- the forms ----------------------------------------------------------------------------------------------------
