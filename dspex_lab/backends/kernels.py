@@ -15,8 +15,8 @@ import zmq
 
 from dspex_lab.backends.base import BackendStatistics
 from dspex_lab.calls import Call
-from dspex_lab.errors import HostUnavailable, LabError, error_from_dict
-from dspex_lab.pool.rendezvous import ConnectionFile, find_host, start_host
+from dspex_lab.errors import Cancelled, HostUnavailable, LabError, error_from_dict
+from dspex_lab.pool.rendezvous import ConnectionFile, HostLock, find_host, start_host
 from dspex_lab.settings import Settings
 from dspex_lab.sockets import PolledSocket
 from dspex_lab.wire.caller import Caller, RemoteCall
@@ -27,6 +27,8 @@ __all__ = ["KernelBackend"]
 
 _REQUEST_TIMEOUT_S = 10.0
 _POLL_S = 0.02
+#: A host that was started and does not hold the lock after so long was one too many, or failed: try again.
+_START_AGAIN_S = 5.0
 
 
 class KernelBackend:
@@ -47,6 +49,7 @@ class KernelBackend:
         self._welcome: asyncio.Future[Welcome] | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._host_pidfd: int | None = None
+        self._unsent: dict[asyncio.Task[None], RemoteCall] = {}
         self._is_closed = False
         self._counts = {"calls": 0, "succeeded": 0, "failed": 0}
 
@@ -63,6 +66,8 @@ class KernelBackend:
             raise HostUnavailable("The lab is closed.", hint="Make a new Lab().", retryable=False)
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._connect())
+            # Everybody who waits for it may be gone when it fails.
+            self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
         # Several calls may wait for one connection: one that gives up must not end it for the others.
         await asyncio.shield(self._connecting)
 
@@ -70,7 +75,9 @@ class KernelBackend:
         limit_s = self._settings.host_start_timeout_s
         try:
             async with asyncio.timeout(limit_s):
-                await self._hello(await self._find_or_start())
+                # A host that ended just now: find or start another.
+                while not await self._meet(await self._find_or_start()):  # noqa: ASYNC110 - of another process
+                    await asyncio.sleep(_POLL_S)
         except TimeoutError as error:
             raise HostUnavailable(
                 f"No pool host answered within {limit_s:g} s.",
@@ -78,51 +85,57 @@ class KernelBackend:
             ) from error
         except OSError as error:
             raise HostUnavailable(f"The pool host cannot be reached: {error}.") from error
-        specs = [spec.model_dump(mode="json") for spec in self._settings.pools]
-        await self._caller.request("pools.ensure", {"specs": specs}, timeout_s=_REQUEST_TIMEOUT_S)
 
     async def _find_or_start(self) -> ConnectionFile:
-        folder = self._settings.private_runtime_dir()
-        found = find_host(folder)
-        if found is None:
-            start_host(self._settings)
-        while found is None:
+        """The living host. One that is just leaving keeps the lock until it is gone, and only then another can come."""
+        folder, loop = self._settings.private_runtime_dir(), asyncio.get_running_loop()
+        start_at = loop.time()
+        while (found := find_host(folder)) is None:
+            if loop.time() >= start_at and not HostLock(folder).is_held():
+                start_host(self._settings)
+                start_at = loop.time() + _START_AGAIN_S
             await asyncio.sleep(_POLL_S)
-            found = find_host(folder)
         return found
+
+    async def _meet(self, host: ConnectionFile) -> bool:
+        """Connect to ``host`` and tell it the pools; False when it ended meanwhile."""
+        try:
+            await self._hello(host)
+            specs = [spec.model_dump(mode="json") for spec in self._settings.pools]
+            await self._caller.request("pools.ensure", {"specs": specs}, timeout_s=_REQUEST_TIMEOUT_S)
+        except HostUnavailable:
+            return False
+        except BaseException:
+            self._disconnect()
+            raise
+        return True
 
     async def _hello(self, host: ConnectionFile) -> None:
         self._welcome = asyncio.get_running_loop().create_future()
-        socket = PolledSocket(zmq.DEALER, self._receive)
-        try:
-            socket.connect(host.address)
-            self._socket = socket
-            self._send(Hello(PROTOCOL_VERSION, host.key, self._role, self._label, os.getpid()), ())
-            welcome = await self._welcome
-            self._watch_host(welcome.pid)
-        except BaseException:
-            self._socket = None
-            socket.close()
-            raise
+        self._watch_host(host.pid)
+        self._socket = PolledSocket(zmq.DEALER, self._receive)
+        self._socket.connect(host.address)
+        self._send(Hello(PROTOCOL_VERSION, host.key, self._role, self._label, os.getpid()), ())
+        await self._welcome
 
     def _watch_host(self, pid: int) -> None:
         """Be told at once when the host's process ends."""
         try:
             self._host_pidfd = os.pidfd_open(pid)
-        except OSError:
-            self._lose_host()
-            return
+        except OSError as error:
+            raise HostUnavailable("The pool host ended.") from error
         asyncio.get_running_loop().add_reader(self._host_pidfd, self._lose_host)
 
     def _lose_host(self) -> None:
         """The host is gone: what was under way ends now, and the next call finds or starts another."""
         self._disconnect()
-        self._caller.fail_all(
-            HostUnavailable(
-                "The pool host ended while the call was under way.",
-                hint="Call again: another host is started. %lab logs shows the old one's last words.",
-            )
+        error = HostUnavailable(
+            "The pool host ended while the call was under way.",
+            hint="Call again: another host is started. %lab logs shows the old one's last words.",
         )
+        self._caller.fail_all(error)
+        if self._welcome is not None and not self._welcome.done():
+            self._welcome.set_exception(error)
 
     def _disconnect(self) -> None:
         if self._host_pidfd is not None:
@@ -165,6 +178,8 @@ class KernelBackend:
         else:
             pending = RemoteCall(call, self._caller)
             task = asyncio.create_task(self._submit_later(pending))
+            self._unsent[task] = pending
+            task.add_done_callback(lambda task: self._unsent.pop(task))
             pending.on_end(lambda: task.cancel())
         pending.on_end(lambda: self._count(pending))
         return pending
@@ -193,9 +208,8 @@ class KernelBackend:
         return self._settings.runtime_dir
 
     def statistics(self) -> BackendStatistics:
-        return BackendStatistics(
-            self.name, is_open=self._socket is not None, in_flight=self._caller.in_flight, **self._counts
-        )
+        in_flight = self._counts["calls"] - self._counts["succeeded"] - self._counts["failed"]
+        return BackendStatistics(self.name, is_open=self._socket is not None, in_flight=in_flight, **self._counts)
 
     async def aclose(self) -> None:
         self._is_closed = True
@@ -203,9 +217,12 @@ class KernelBackend:
             self._connecting.cancel()
             with contextlib.suppress(asyncio.CancelledError, LabError):
                 await self._connecting
+        for pending in self._unsent.values():
+            pending.finish(Cancelled("The lab was closed before the call was sent."))
         self._caller.close()
         self._send(Goodbye(), ())
         self._disconnect()
+        await asyncio.sleep(0)  # the ends are counted by now
 
     def __repr__(self) -> str:
         state = "connected" if self._socket is not None else "not connected"

@@ -10,7 +10,7 @@ import sys
 from importlib.metadata import version
 
 from dspex_lab.pool.host import Host
-from dspex_lab.pool.rendezvous import ConnectionFile, HostLock
+from dspex_lab.pool.rendezvous import ConnectionFile, HostLock, clear_remains
 from dspex_lab.settings import Settings
 
 
@@ -20,6 +20,7 @@ async def serve(settings: Settings) -> None:
     lock = HostLock(folder)
     if not lock.acquire():
         return
+    clear_remains(folder)
     host = Host(settings, ConnectionFile.create(folder, version("dspex-lab")))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -98,7 +98,6 @@ class KernelLifecycle:
 
     def start(self, worker_id: str, spec: PoolSpec) -> None:
         folder = self._folder / worker_id
-        folder.mkdir(mode=0o700)
         worker = _Worker(self._manager(worker_id, spec, folder), folder)
         self._workers[worker_id] = worker
         self._spawn(worker, self._live(worker_id, spec, worker))
@@ -155,6 +154,7 @@ class KernelLifecycle:
         """The worker's whole life: from its launch to the report of its end."""
         status, reason = 1, ""
         try:
+            worker.folder.mkdir(mode=0o700)
             await self._await_zygote(spec)
             await worker.manager.start_kernel(
                 env=self._environment(worker_id, spec, worker), cwd=self._cwd(spec, worker)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
+import shutil
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -19,11 +22,25 @@ from typing import IO
 from dspex_lab.errors import HostUnavailable
 from dspex_lab.settings import Settings
 
-__all__ = ["LOG", "ConnectionFile", "HostLock", "find_host", "start_host"]
+__all__ = ["LOG", "ConnectionFile", "HostLock", "clear_remains", "find_host", "start_host"]
 
 _FILE = "host.json"
 _LOCK = "host.lock"
 LOG = "host.log"
+_HOST_FOLDER = re.compile(r"[0-9a-f]{8}")
+
+#: Who asks whether the lock is held takes it for a blink; so often, and so long apart (seconds), it is tried.
+_ATTEMPTS = 30
+_PAUSE_S = 0.01
+
+#: The host is nobody's child: whoever started it need not wait for its end.
+_STARTER = """
+import os, sys
+if os.fork():
+    os._exit(0)
+os.setsid()
+os.execv(sys.argv[1], [sys.argv[1], "-m", "dspex_lab.pool"])
+"""
 
 
 @dataclass(frozen=True)
@@ -68,13 +85,16 @@ class HostLock:
     def acquire(self) -> bool:
         """Take the lock; False when a living host has it."""
         file = self._path.open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            return False
-        self._file = file
-        return True
+        for _ in range(_ATTEMPTS):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_PAUSE_S)
+                continue
+            self._file = file
+            return True
+        file.close()
+        return False
 
     def is_held(self) -> bool:
         """Whether some process holds it now."""
@@ -91,6 +111,16 @@ class HostLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def clear_remains(folder: Path) -> None:
+    """Remove what a host that was killed left behind. For the holder of the lock alone: there is no other host."""
+    ConnectionFile.remove(folder)
+    for path in folder.iterdir():
+        if path.is_dir() and _HOST_FOLDER.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name.startswith(f"{_FILE}."):
+            path.unlink(missing_ok=True)
 
 
 def find_host(folder: Path) -> ConnectionFile | None:
@@ -116,16 +146,11 @@ def start_host(settings: Settings) -> None:
     # Secrets of language models stay in the notebook: they go with the calls that need them.
     shared = settings.model_dump(mode="json", exclude={"lm_api_key"})
     with os.fdopen(descriptor, "wb") as log_file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dspex_lab.pool"],
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+            [sys.executable, "-I", "-S", "-c", _STARTER, sys.executable],
             stdin=subprocess.PIPE,
             stdout=log_file,
             stderr=log_file,
             cwd=folder,
-            start_new_session=True,
         )
-    if process.stdin is not None:
-        process.stdin.write(json.dumps(shared).encode())
-        process.stdin.close()
-    # The host outlives us on purpose: it must not be reported as a child that nobody waited for.
-    process.returncode = 0
+    process.communicate(json.dumps(shared).encode())

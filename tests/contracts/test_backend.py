@@ -9,23 +9,19 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import psutil
 import pytest
 
 from dspex_lab.backends.base import Backend, PendingCall
 from dspex_lab.backends.inline import InlineBackend
 from dspex_lab.backends.kernels import KernelBackend
-from dspex_lab.calls import Call, Code
+from dspex_lab.calls import Call
 from dspex_lab.errors import Cancelled, DeadlineExceeded, LabError, ProtocolError, PythonError, ValidationError
 from dspex_lab.settings import PoolSpec, Settings
-
-# Workers cannot import this file: what it defines travels by value.
-cloudpickle.register_pickle_by_value(sys.modules[__name__])
+from dspex_lab.testing.site import python_call, until
 
 #: A second, as the design promises it, and what a loaded machine may add.
 A_SECOND_S = 2.5
@@ -68,24 +64,6 @@ async def backend(request: pytest.FixtureRequest, host: Settings) -> AsyncIterat
     await made.open()
     yield made
     await made.aclose()
-
-
-def python_call(function: Callable[..., Any], *args: Any, **fields: Any) -> Call:
-    arguments = {"function": Code(function), "args": list(args), "kwargs": {}}
-    return Call("python.call", arguments, **fields)
-
-
-@asynccontextmanager
-async def within(limit_s: float) -> AsyncIterator[None]:
-    async with asyncio.timeout(limit_s):
-        yield
-
-
-async def until(is_true: Callable[[], bool], *, limit_s: float = 10.0) -> None:
-    """Wait for something that another process does."""
-    async with asyncio.timeout(limit_s):
-        while not is_true():  # noqa: ASYNC110 - another process cannot set an event of ours
-            await asyncio.sleep(0.005)
 
 
 async def error_of(pending: PendingCall, *, limit_s: float = 10.0) -> LabError:
@@ -270,7 +248,7 @@ async def test_a_call_without_stream_sends_no_chunks(backend: Backend, tmp_path:
 async def test_result_takes_the_place_of_a_reader(backend: Backend, tmp_path: Path) -> None:
     """Who only waits for the end does not hold the producer up, whatever the credit."""
     pending = backend.submit(python_call(count, 100, str(tmp_path / "mark"), stream=True, credit=1))
-    async with within(10):
+    async with asyncio.timeout(10):
         await pending.result()
     assert (tmp_path / "mark").read_text() == "100"
 
@@ -355,7 +333,7 @@ async def test_a_stream_that_waits_for_credit_is_cancelled(backend: Backend, tmp
     pending = backend.submit(python_call(count, 100, str(tmp_path / "mark"), stream=True, credit=2))
     await until(lambda: (tmp_path / "mark").exists())
     pending.cancel()
-    async with within(A_SECOND_S):
+    async with asyncio.timeout(A_SECOND_S):
         async for _ in pending:
             pass
     assert isinstance(await error_of(pending, limit_s=A_SECOND_S), Cancelled)
