@@ -23,6 +23,7 @@ lab: $(VENV)/.installed           ## open JupyterLab on the quickstart
 
 test: $(VENV)/.installed browser  ## every test, the browser's included
 	$(BIN)/pytest
+	node --test tests/js
 
 check: $(VENV)/.installed         ## lint, types, architecture
 	$(BIN)/ruff check .

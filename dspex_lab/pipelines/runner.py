@@ -188,9 +188,7 @@ class PlanRun:
         told: dict[str, Any] = {"duration_s": duration_s}
         if outputs is not None:
             self.records[step.name] = Record(outputs)
-            # What stands side by side, or in a branch, tells its own; only ``each`` makes something new of it.
-            if isinstance(step.step, Leaf | Each):
-                told["outputs"] = {name: plain(value) for name, value in outputs.items()}
+            told["outputs"] = {name: plain(value) for name, value in outputs.items()}
         if outcome is not None:
             told |= {"usage": usage_data(outcome.usage), "cached": outcome.cached, "retries": outcome.retries}
         if error is not None:
