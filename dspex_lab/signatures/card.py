@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from html import escape
 
 from dspex_lab.signatures.field import Field, Signature
+from dspex_lab.signatures.rebuild import without_metadata
+from dspex_lab.signatures.writing import annotation_text
 
 __all__ = ["html_card", "one_line", "text_card"]
 
@@ -71,5 +73,8 @@ def _row(item: Field) -> str:
 
 
 def _kind(item: Field) -> str:
+    """The type as it was written; what ``Annotated`` adds is said in words beside it."""
     kind = " ".join((item.annotation_text or "str").split())
+    if item.constraints:
+        kind = annotation_text(without_metadata(item.annotation), {})
     return f"{kind} = {item.default!r}" if item.has_default else kind

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-__all__ = ["MISSING", "Field", "Missing", "Signature", "SignatureForm"]
+__all__ = ["MISSING", "Field", "Missing", "Signature", "SignatureForm", "default_instructions"]
 
 #: "string": DSPy's own one-line syntax, prompted exactly as DSPy does; "cell": the ``%%signature`` syntax, in which
 #: descriptions and constraints reach the model too.

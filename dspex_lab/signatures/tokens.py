@@ -9,15 +9,11 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from dspex_lab.errors import SignatureError
 
-__all__ = ["Source", "Token", "TokenKind", "tokenize"]
-
-TokenKind = Literal[
-    "newline", "comment", "string", "arrow", "open", "close", "comma", "colon", "equals", "word", "other"
-]
+__all__ = ["Source", "Token", "open_source", "tokenize"]
 
 #: Brackets deeper than this are refused; people write three or four, Python itself ends at 200.
 _MAX_DEPTH = 60
@@ -51,7 +47,8 @@ _CLOSES = {")": "(", "]": "[", "}": "{"}
 
 
 class Token(NamedTuple):
-    """``start`` and ``end`` are offsets in the source; ``depth`` counts the brackets around it."""
+    """``kind`` is the name of a group of the token pattern; ``start`` and ``end`` are offsets in the source; ``depth``
+    counts the brackets around it."""
 
     kind: str
     text: str

@@ -46,8 +46,16 @@ TEN_FIELDS = (
     "i: list[int], j: str"
 )
 RECORD: dict[str, Any] = {
-    **{"a": "text", "b": 1, "c": 0.5, "d": True, "e": ["x", "y"]},
-    **{"f": {"k": 1}, "g": "x", "h": None, "i": [1, 2], "j": "end"},
+    "a": "text",
+    "b": 1,
+    "c": 0.5,
+    "d": True,
+    "e": ["x", "y"],
+    "f": {"k": 1},
+    "g": "x",
+    "h": None,
+    "i": [1, 2],
+    "j": "end",
 }
 
 

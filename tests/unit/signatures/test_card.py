@@ -41,8 +41,8 @@ def test_text_has_a_line_for_each_field() -> None:
     assert str(compile_signature(CELL, name="Rate")).split("\n") == [
         "Rate",
         "  Sort <b>it</b>.",
-        "   in  text   str = 'a & b'                the <words>",
-        "  out  stars  Annotated[int, Field(ge=1)]  greater than or equal to: 1",
+        "   in  text   str = 'a & b'  the <words>",
+        "  out  stars  int            greater than or equal to: 1",
     ]
 
 
