@@ -1,12 +1,14 @@
 """The overlap of tokens for whole columns at once, in numpy: the same numbers as pair by pair, several times as fast.
 
-A column is one long run of bytes; a token of up to seven bytes is packed into an integer, a longer one gets a number.
+A column is one long run of bytes; a token of up to eight bytes is packed into an integer, a longer one gets a number.
 No Python object is made for most tokens, which is where the time goes otherwise. Knows nothing of missing values or
 of several references: columns that have them go pair by pair.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["f1_rows", "precision_rows", "recall_rows"]
 
-#: Longer tokens are numbered; so a packed one leaves the eighth byte of its integer zero.
-_PACKED_BYTES = 7
+#: Longer tokens are numbered downwards from -1: as bytes these begin with 0xff, which no UTF-8 holds.
+_PACKED_BYTES = 8
 
 
 def f1_rows(
@@ -109,12 +111,14 @@ def _tokens(column: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     starts, ends = borders[::2], borders[1::2]
     lengths = ends - starts
     windows = np.lib.stride_tricks.sliding_window_view(data, 8)[starts]
-    masks = np.array([(1 << (8 * size)) - 1 for size in range(_PACKED_BYTES + 1)], np.int64)
+    masks = np.array([*((1 << (8 * size)) - 1 for size in range(_PACKED_BYTES)), -1], np.int64)
     tokens = np.ascontiguousarray(windows).view("<i8").ravel() & masks[np.minimum(lengths, _PACKED_BYTES)]
     long = np.flatnonzero(lengths > _PACKED_BYTES)
     if len(long):
-        numbers: dict[bytes, int] = {}
-        source, first = data.tobytes(), 1 << (8 * _PACKED_BYTES)
-        words = (source[start:end] for start, end in zip(starts[long].tolist(), ends[long].tolist(), strict=True))
-        tokens[long] = [numbers.setdefault(word, first + len(numbers)) for word in words]
-    return tokens, np.searchsorted(np.flatnonzero(data == 0), starts)
+        numbers: defaultdict[bytes, int] = defaultdict(itertools.count(-1, -1).__next__)
+        words = map(data.tobytes().__getitem__, map(slice, starts[long].tolist(), ends[long].tolist()))
+        tokens[long] = np.fromiter(map(numbers.__getitem__, words), np.int64, len(long))
+    # How many tokens stand before each border, and so how many there are in each text.
+    before = np.searchsorted(starts, np.flatnonzero(data == 0))
+    counts = np.diff(before, prepend=0, append=len(starts))
+    return tokens, np.repeat(np.arange(len(counts)), counts)

@@ -38,7 +38,30 @@ def test_options_reach_every_row() -> None:
 
 
 words = st.sampled_from(
-    ["the", "A", "an", "x.", "y", "y", "à", "–a", "naïve", "\x1f", "_", "Σ", "ΑΣ", "the–end", "\ud800"]
+    [
+        "the",
+        "A",
+        "an",
+        "x.",
+        "y",
+        "y",
+        "à",
+        "–a",
+        "naïve",
+        "\x1f",
+        "_",
+        "Σ",
+        "ΑΣ",
+        "the–end",
+        "\ud800",
+        "capital",
+        "capitals",
+        "capitalise",
+        "naïveté",
+        "ééé",
+        "éééé",
+        "ééééé",
+    ]
 )
 rows = st.lists(st.tuples(*[st.lists(words, max_size=8).map(" ".join) | st.text(max_size=12)] * 2), min_size=1)
 
