@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from dspex_lab.signatures import Signature, compile_signature, parse_signature
 from dspex_lab.signatures.dspy_types import real_annotation
 
-NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True).filter(lambda name: not iskeyword(name))
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True).filter(
+    lambda name: not iskeyword(name) and name not in {"lm", "demos", "config", "fields", "signature"}
+)
 LEAVES = st.sampled_from(["str", "int", "float", "bool", "Any", "list", "dict", "Mood", "Person", "datetime.date"])
 CHOICES = st.lists(
     st.sampled_from(["'a'", '"b c"', "1", "True", "None", "'it''s'", '"q\'s"']), min_size=1, max_size=3, unique=True
