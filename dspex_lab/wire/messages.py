@@ -98,8 +98,9 @@ class Goodbye(Message, frozen=True, tag="goodbye"):
 
 
 class Started(Message, frozen=True, tag="started"):
-    """The worker runs the call ``id``. ``interruptible``: "task" when cancelling needs but a message, "signal"
-    when it needs an interrupt through the kernel."""
+    """How the call ``id``, which the worker runs, can be stopped from now on. ``interruptible``: "task" when that
+    needs but a message, as it does for every call of which nothing is said; "signal" when it needs an interrupt
+    through the kernel."""
 
     id: str
     interruptible: str

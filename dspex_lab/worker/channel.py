@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import zmq
@@ -21,6 +22,8 @@ from dspex_lab.wire.caller import Caller
 from dspex_lab.wire.framing import Frames, pack, unpack_from_host
 from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Heartbeat, Hello, Message, Refused, Welcome
 from dspex_lab.worker.dispatch import Dispatcher
+from dspex_lab.worker.engines.pool import NEURAL_POOL
+from dspex_lab.worker.engines.router import EngineSet, close_engines, install_engines
 
 __all__ = ["Channel", "WorkerConfig"]
 
@@ -36,6 +39,12 @@ class WorkerConfig:
     address: str
     key: str
     heartbeat_s: float = 1.0
+
+    @staticmethod
+    def model_dir() -> Path | None:
+        """Where the user's own models lie, if anywhere."""
+        folder = os.environ.get("DSPEX_LAB_MODEL_DIR")
+        return Path(folder) if folder else None
 
 
 class Channel:
@@ -59,10 +68,14 @@ class Channel:
         self._socket.connect(self._config.address)
         config = self._config
         self._send(Hello(PROTOCOL_VERSION, config.key, "worker", config.worker_id, os.getpid()), ())
+        if config.pool == NEURAL_POOL:
+            # Local models run here: a nested call to one's own pool could wait for itself.
+            install_engines(asyncio.get_running_loop(), EngineSet(serves_local=True, model_dir=config.model_dir()))
         try:
             await self._beat()
         finally:
             self._send(Goodbye(), ())
+            await close_engines()
             self._socket.close()
 
     async def _beat(self) -> None:

@@ -175,7 +175,7 @@ class Dispatcher:
         current_context.set(execution.context)
         operation = find_operation(execution.run.op)
         if operation.runs_on == "services":
-            self.send(Started(execution.run.id, "task"), ())
+            # Nothing is told at the start: without a word the host takes a call for one that a message stops.
             task = asyncio.current_task()
             if task is not None:
                 execution.set_cancel(task.cancel)
@@ -183,13 +183,15 @@ class Dispatcher:
         if operation.is_async:
             return await self._on_main_loop(execution, _call(operation, execution, payload))
         value = await self._on_main_thread(operation, execution, payload)
-        # A plain operation may hand back a coroutine: user code that turned out to be asynchronous.
-        return await self._on_main_loop(execution, value) if inspect.iscoroutine(value) else value
+        if not inspect.iscoroutine(value):
+            return value
+        # User code that turned out to be asynchronous: from now on a message stops it.
+        self.send(Started(execution.run.id, "task"), ())
+        return await self._on_main_loop(execution, value)
 
     async def _on_main_loop(self, execution: Execution, work: Coroutine[Any, Any, Any]) -> Any:
         """Run ``work`` as a task there. The call ends when the task does, and not when it is asked to: a task that
         will not stop is the host's to end, together with its worker."""
-        self.send(Started(execution.run.id, "task"), ())
         end: asyncio.Future[Any] = self.services.create_future()
         tasks: list[asyncio.Task[Any]] = []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dspex_lab.errors import Cancelled, LabError, PythonError
 
-__all__ = ["to_lab_error"]
+__all__ = ["format_traceback", "to_lab_error"]
 
 #: Frames of these folders are ours, not the user's.
 _OWN_FOLDER = str(Path(__file__).parent)
