@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 import pydantic
 from jupyter_core.paths import jupyter_runtime_dir
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from dspex_lab.errors import ConfigurationError
 
@@ -118,6 +118,13 @@ class Settings(BaseSettings):
             return cls(**values)
         except pydantic.ValidationError as error:
             raise _configuration_error(error) from error
+        except SettingsError as error:  # a variable of the environment that is not the JSON that it should be
+            raise ConfigurationError(
+                f"The environment cannot be read: {error}.",
+                expected="JSON",
+                actual=str(error.__cause__),
+                hint="Look at the DSPEX_LAB_* variables.",
+            ) from error
 
     def private_runtime_dir(self) -> Path:
         """The runtime folder, made if need be, 0700 and the user's own."""

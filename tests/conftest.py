@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 import pytest
 import zmq
+from zmq.utils import garbage
 
 __all__ = ["ended_host", "lab_runtime_dir"]
 
@@ -159,7 +160,8 @@ def _leaked_threads(before: set[threading.Thread]) -> list[str]:
 
 def _open_zmq() -> set[Any]:
     """The open ZMQ contexts and sockets of this process; the process-wide context may stay open, its sockets not."""
-    contexts = set(_contexts)
+    # pyzmq has a context of its own for messages that it does not copy; it stays until the process ends.
+    contexts = {one for one in _contexts if one is not garbage.gc._context}
     mine = {one for one in contexts if not (one.closed or one._shadow or one is zmq.Context._instance)}
     sockets = {one for context in contexts for one in getattr(context, "_sockets", None) or ()}
     return mine | {one for one in sockets if not (one.closed or one._shadow)}

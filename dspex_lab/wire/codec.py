@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import cloudpickle
 import msgspec
@@ -23,6 +23,10 @@ Frames = Sequence[bytes | memoryview]
 
 _CODE = 1
 _ARRAY = 2
+
+#: Not to be guessed, as numpy would; and neither the header's frame nor one counted from the end.
+_Length = Annotated[int, msgspec.Meta(ge=0)]
+_FrameNumber = Annotated[int, msgspec.Meta(ge=1)]
 
 
 def encode(value: Any) -> list[bytes | memoryview]:
@@ -48,7 +52,8 @@ def encode(value: Any) -> list[bytes | memoryview]:
 
 
 def decode(frames: Frames, *, allow_code: bool = False) -> Any:
-    """The value of ``frames``; a :class:`ProtocolError` for bytes that are none."""
+    """The value of ``frames``; a :class:`ProtocolError` for bytes that are none, a :class:`ValidationError` for code
+    that cannot be loaded here."""
     if not frames:
         raise ProtocolError("A payload without frames came in.")
 
@@ -56,7 +61,7 @@ def decode(frames: Frames, *, allow_code: bool = False) -> Any:
         if code == _ARRAY:
             return _array(data, frames)
         if code == _CODE and allow_code:
-            return Code(cloudpickle.loads(data))
+            return Code(_unpickle(data))
         raise ProtocolError(
             "Code came in where only data may come." if code == _CODE else f"An unknown extension {code} came in."
         )
@@ -92,6 +97,16 @@ def _pickle(value: Any) -> bytes:
         raise TypeError(f"{value!r} cannot be sent to a worker ({error})") from error
 
 
+def _unpickle(data: memoryview) -> Any:
+    try:
+        return cloudpickle.loads(data)
+    except Exception as error:  # loading imports the user's modules, which may raise anything
+        raise ValidationError(
+            f"Code that was sent cannot be loaded here ({type(error).__name__}: {error}).",
+            hint="A worker imports installed modules only: define the function in the notebook, or install its module.",
+        ) from error
+
+
 def _extend_numpy(value: Any, buffers: list[bytes | memoryview]) -> Any:
     import numpy as np
 
@@ -109,8 +124,8 @@ def _array(data: memoryview, frames: Frames) -> Any:
     import numpy as np
 
     try:
-        dtype, shape, index = msgspec.msgpack.decode(data, type=tuple[str, tuple[int, ...], int])
+        dtype, shape, index = msgspec.msgpack.decode(data, type=tuple[str, tuple[_Length, ...], _FrameNumber])
         # A copy-on-write view would tie the array to the message; the reader may want to write into it.
         return np.frombuffer(frames[index], dtype=np.dtype(dtype)).reshape(shape)
-    except (msgspec.DecodeError, IndexError, ValueError, TypeError) as error:
+    except (msgspec.DecodeError, IndexError, ValueError, TypeError, SyntaxError) as error:
         raise ProtocolError(f"An array that is none came in: {error}.") from error
