@@ -6,7 +6,7 @@ Thin: steps are made by ``pipelines``, and the lab is asked for only when someth
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from dspex_lab import pipelines
 from dspex_lab.lab import current_lab
@@ -49,9 +49,17 @@ def signature(source: str, *, name: str = "Signature", namespace: Mapping[str, A
     return compile_signature(source, name=name, namespace=namespace)
 
 
-def validate(data: Mapping[str, Any], against: Any, *, namespace: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """``data`` with the types of the signature's outputs. Raises ``ValidationError`` with one entry for each fault."""
-    return dict(compile_signature(against, namespace=namespace).validator.validate_outputs(dict(data)))
+def validate(
+    data: Mapping[str, Any],
+    against: Any,
+    *,
+    side: Literal["inputs", "outputs"] = "outputs",
+    namespace: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """``data`` with the types of one side of the signature. Raises ``ValidationError``, one entry for each fault."""
+    validator = compile_signature(against, namespace=namespace).validator
+    check = validator.validate_inputs if side == "inputs" else validator.validate_outputs
+    return dict(check(dict(data)))
 
 
 def predict(signature: Any, **options: Any) -> Program:
