@@ -12,7 +12,7 @@ from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import DeadlineExceeded, ModelError
 from dspex_lab.worker.engines.base import OnText
 
-__all__ = ["FakeLanguageModel", "smallest_value", "words"]
+__all__ = ["FakeLanguageModel", "default_answer", "smallest_value", "words"]
 
 #: What the fake answers to a request: a text, or an error to raise.
 Answer = Callable[[LmRequest], str | Exception]

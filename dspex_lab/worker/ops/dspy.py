@@ -16,7 +16,7 @@ from dspex_lab.worker.context import OpContext
 from dspex_lab.worker.ops.base import operation
 from dspex_lab.worker.ops.python import named_object
 
-__all__ = ["PROGRAM_KINDS", "plain_data", "run"]
+__all__ = ["PROGRAM_KINDS", "build_program", "plain_data", "prediction_data", "run"]
 
 
 @operation("dspy.run")
