@@ -28,7 +28,7 @@ def state_message(view: RunView, *, now: float, is_cancelling: bool = False, can
             "output_tokens": view.output_tokens,
             "tokens_per_s": view.tokens_per_s,
             "cost": view.usage.cost,
-            "error": _error(view.error),
+            "error": _error(view.untold_error),
             "is_over": view.is_over,
             "is_cancelling": is_cancelling and not view.is_over,
             "can_cancel": can_cancel,

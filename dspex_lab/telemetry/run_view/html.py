@@ -60,7 +60,7 @@ _WRAP = "white-space: pre-wrap; overflow-wrap: anywhere"
 def render_html(view: RunView) -> str:
     """The run as a table: a row for each step with its state, route, tokens and time, its values and errors below."""
     body = "".join(_rows(view, depth, step) for depth, step in view.rows())
-    failure = _error(view.error) if view.error and not any(step.error for step in view.steps) else ""
+    failure = _error(view.untold_error) if view.untold_error else ""
     below = f'<div style="margin: 8px 14px 0 40px">{failure}</div>' if failure else ""
     return (
         f'<div class="{_NO_MATH}" style="{_BOX}">{_head(view)}{below}'

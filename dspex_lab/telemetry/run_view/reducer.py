@@ -40,6 +40,12 @@ class RunView:
         return self.status.is_over
 
     @property
+    def untold_error(self) -> Mapping[str, Any] | None:
+        """The run's error, unless a step shows it already or "cancelled" says it all."""
+        is_told = self.status is StepStatus.CANCELLED or any(step.error for step in self.steps)
+        return None if is_told else self.error
+
+    @property
     def usage(self) -> Usage:
         """What the run used: as it said itself at its end, until then the sum over the innermost steps."""
         if self.total is not None:

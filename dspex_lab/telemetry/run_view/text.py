@@ -36,8 +36,8 @@ def render_text(view: RunView, *, width: int = 100) -> str:
         line = "  ".join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True) if size)
         lines.append(_INDENT + line.rstrip())
         lines += [_INDENT * (depth + 3) + detail for detail in _details(step)]
-    if view.error and not any(step.error for step in view.steps):
-        lines += [_INDENT + line for line in _error(view.error)]
+    if view.untold_error:
+        lines += [_INDENT + line for line in _error(view.untold_error)]
     return "\n".join(shorten(line, width) for line in lines)
 
 

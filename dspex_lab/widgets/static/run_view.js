@@ -184,7 +184,7 @@ export class RunView {
     this.progress.setAttribute("aria-valuemax", String(steps.length));
     this.progress.setAttribute("aria-valuenow", String(over));
     this.done.style.width = `${steps.length ? (100 * over) / steps.length : 0}%`;
-    this.failure.set(steps.some((step) => step.error) ? null : run.error);
+    this.failure.set(run.error);
     for (const step of steps) this.step(step.name).set(step, now);
     this.order(steps);
     this.say(run, steps);
