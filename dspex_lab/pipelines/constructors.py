@@ -55,11 +55,16 @@ def predict(
     namespace: Mapping[str, Any] | None = None,
     demos: Sequence[Mapping[str, Any]] = (),
     adapter: str | None = None,
+    instructions: str | None = None,
     **options: typing.Unpack[StepOptions],
 ) -> Leaf:
-    """Ask a language model for the outputs of ``signature``. Raises ``SignatureError``."""
+    """Ask a language model for the outputs of ``signature``. Raises ``SignatureError``.
+
+    ``demos`` are solved examples, ``adapter`` is "auto", "chat" or "json", ``instructions`` replace the signature's.
+    """
     compiled = compile_signature(signature, namespace=namespace)
-    return _asking("predict", compiled, compiled, _settings(demos=list(demos), adapter=adapter), options)
+    settings = _settings(demos=list(demos), adapter=adapter, instructions=instructions)
+    return _asking("predict", compiled, compiled, settings, options)
 
 
 def chain_of_thought(
@@ -68,11 +73,12 @@ def chain_of_thought(
     namespace: Mapping[str, Any] | None = None,
     demos: Sequence[Mapping[str, Any]] = (),
     adapter: str | None = None,
+    instructions: str | None = None,
     **options: typing.Unpack[StepOptions],
 ) -> Leaf:
     """Like :func:`predict`, with the model's ``reasoning`` first; the run's result keeps it in the step's record."""
     compiled = compile_signature(signature, namespace=namespace)
-    settings = _settings(demos=list(demos), adapter=adapter)
+    settings = _settings(demos=list(demos), adapter=adapter, instructions=instructions)
     return _asking("chain_of_thought", compiled, compiled.with_reasoning(), settings, options)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from dspex_lab.backends.base import Backend
-from dspex_lab.calls import Chunk, LmSpec, Result, Usage
+from dspex_lab.calls import Call, Chunk, LmSpec, Result, Usage
 from dspex_lab.clock import Clock
 from dspex_lab.errors import DeadlineExceeded, LabError, ValidationError
 from dspex_lab.router.native import call_function, within
@@ -21,7 +21,17 @@ from dspex_lab.router.refusal import feedback_for
 from dspex_lab.router.retry import delay_s, should_retry
 from dspex_lab.router.strategies import Decision
 
-__all__ = ["Attempt", "NativeAttempt", "OnChunk", "PythonAttempt", "Task", "run_attempts"]
+__all__ = [
+    "Attempt",
+    "NativeAttempt",
+    "OnChunk",
+    "PythonAttempt",
+    "Task",
+    "call_settings",
+    "checked_outputs",
+    "run_attempts",
+    "see_call_through",
+]
 
 OnChunk = Callable[[Chunk], None]
 
@@ -90,40 +100,51 @@ class PythonAttempt:
     default_lm: LmSpec
 
     async def __call__(self, task: Task) -> Outcome:
-        settings = CallSettings(
-            pool=task.decision.target,
-            lm=choose_lm(task.options.lm, self.default_lm),
-            timeout_s=task.remaining_s(),
-            trace=task.context.trace,
-            is_streaming=_is_streaming(task),
-            feedback=task.feedback,
-        )
-        pending = self.backend.submit(self.build(task.operation, task.inputs, settings))
-        is_over = False
-        try:
-            if settings.is_streaming:
-                async for chunk in pending:
-                    task.take_chunk(chunk)
-            result = await pending.result()
-            is_over = True
-        except LabError:
-            is_over = True
-            raise
-        finally:
-            if not is_over:
-                pending.cancel()
-        task.spent = task.spent + result.usage
-        _tell(task, result)
+        settings = call_settings(task, self.default_lm)
+        call = self.build(task.operation, task.inputs, settings)
+        result = await see_call_through(task, self.backend, call, task.take_chunk)
         return Outcome(
-            _checked_outputs(task.operation, result.value),
+            checked_outputs(task.operation, result.value),
             task.decision.route,
             task.decision.target,
-            usage=result.usage,
             worker=result.worker,
             queue_s=result.queue_s,
             run_s=result.run_s,
             cached=result.cached,
         )
+
+
+def call_settings(task: Task, default_lm: LmSpec) -> CallSettings:
+    """What a call of ``task`` needs now."""
+    return CallSettings(
+        pool=task.decision.target,
+        lm=choose_lm(task.options.lm, default_lm),
+        timeout_s=task.remaining_s(),
+        trace=task.context.trace,
+        is_streaming=_is_streaming(task),
+        feedback=task.feedback,
+    )
+
+
+async def see_call_through(task: Task, backend: Backend, call: Call, take: OnChunk) -> Result:
+    """The result of ``call``, counted and told; ``take`` gets its chunks. Whatever ends the wait ends the call."""
+    pending = backend.submit(call)
+    is_over = False
+    try:
+        if call.stream:
+            async for chunk in pending:
+                take(chunk)
+        result = await pending.result()
+        is_over = True
+    except LabError:
+        is_over = True
+        raise
+    finally:
+        if not is_over:
+            pending.cancel()
+    task.spent = task.spent + result.usage
+    _tell(task, result)
+    return result
 
 
 async def run_attempts(task: Task, attempt: Attempt) -> Outcome:
@@ -172,7 +193,7 @@ def _is_streaming(task: Task) -> bool:
     return (task.context.is_streaming or task.on_chunk is not None) if asked is None else asked
 
 
-def _checked_outputs(operation: Operation, value: Any) -> Mapping[str, Any]:
+def checked_outputs(operation: Operation, value: Any) -> Mapping[str, Any]:
     """The outputs of a call, those of a signature validated. Raises ``ValidationError``."""
     if operation.checked is None:
         return outputs_of(operation, value)
@@ -186,6 +207,7 @@ def _tell(task: Task, result: Result) -> None:
     task.context.emit(
         "python.execute",
         operation=task.operation.name,
+        route=str(task.decision.route),
         worker=result.worker,
         queue_s=result.queue_s,
         run_s=result.run_s,

@@ -16,7 +16,7 @@ from dspex_lab.calls import Call, Code, LmSpec, TraceContext
 from dspex_lab.router.operation import Operation
 from dspex_lab.signatures import CompiledSignature
 
-__all__ = ["BuildCall", "CallSettings", "build_dspy_call", "build_function_call", "choose_lm"]
+__all__ = ["BuildCall", "CallSettings", "build_dspy_call", "build_function_call", "choose_lm", "instructions_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,9 @@ def build_dspy_call(operation: Operation, inputs: Mapping[str, Any], settings: C
         options["tools"] = Code(list(operation.tools))
     if operation.module is not None:
         options["module"] = operation.module if isinstance(operation.module, str) else Code(operation.module)
-    if settings.feedback:
-        options["instructions"] = _instructions_with(operation, settings.feedback)
+    instructions = instructions_for(operation, settings.feedback)
+    if instructions is not None:
+        options["instructions"] = instructions
     return _call(
         "dspy.run",
         {
@@ -76,6 +77,16 @@ def choose_lm(asked: LmSpec | str | None, default: LmSpec) -> LmSpec:
     return replace(default, model=asked, api_base=None, api_key=None)
 
 
+def instructions_for(operation: Operation, feedback: str) -> str | None:
+    """The instructions that replace those of the signature: the step's own, with ``feedback`` behind them; None when
+    there are neither."""
+    own: str | None = operation.settings.get("instructions") or None
+    if not feedback:
+        return own
+    given = operation.signature.instructions if own is None and operation.signature is not None else own
+    return f"{given}\n\n{feedback}" if given else feedback
+
+
 def _call(op: str, args: Mapping[str, Any], operation: Operation, settings: CallSettings) -> Call:
     return Call(
         op=op,
@@ -94,10 +105,3 @@ def _signature_arguments(signature: CompiledSignature | None) -> dict[str, Any] 
     source = signature.source()
     namespace = Code(dict(source.namespace)) if source.namespace else None
     return {"text": source.text, "name": source.name, "namespace": namespace}
-
-
-def _instructions_with(operation: Operation, feedback: str) -> str:
-    given = operation.settings.get("instructions")
-    if given is None and operation.signature is not None:
-        given = operation.signature.signature.instructions
-    return f"{given}\n\n{feedback}" if given else feedback

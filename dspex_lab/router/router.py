@@ -18,10 +18,11 @@ from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import Cancelled, ConfigurationError, LabError, PythonError
 from dspex_lab.router.execution import Attempt, NativeAttempt, OnChunk, PythonAttempt, Task, run_attempts
 from dspex_lab.router.fallback import alternatives, may_fall_back
+from dspex_lab.router.hybrid import HybridAttempt
 from dspex_lab.router.operation import Operation, Options, Outcome, RunContext
-from dspex_lab.router.python_calls import BuildCall, build_dspy_call, build_function_call
+from dspex_lab.router.python_calls import BuildCall, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
-from dspex_lab.router.strategies import Decision, Route, RouterStatistics, Strategy, auto, native, python
+from dspex_lab.router.strategies import Decision, Route, RouterStatistics, Strategy, auto, hybrid, native, python
 from dspex_lab.telemetry.events import EventHub
 
 __all__ = ["Router"]
@@ -54,7 +55,9 @@ class Router:
         self.python: Registry[BuildCall] = Registry("operation", dict.fromkeys(_DSPY_KINDS, build_dspy_call))
         for kind in ("native", "template"):
             self.python.register(kind, build_function_call)
-        self.strategies: Registry[Strategy] = Registry("strategy", {"auto": auto, "native": native, "python": python})
+        self.strategies: Registry[Strategy] = Registry(
+            "strategy", {"auto": auto, "native": native, "hybrid": hybrid, "python": python}
+        )
         self._counts: Counter[str] = Counter()
         self._routes: Counter[str] = Counter()
         self._targets: Counter[str] = Counter()
@@ -84,7 +87,8 @@ class Router:
         options = options or Options()
         context = context or RunContext(self._hub.emit)
         started = self._clock.monotonic()
-        others = alternatives(options)
+        # A strategy is pure: it must see which model the default is.
+        others = [replace(one, lm=choose_lm(one.lm, self.lm)) for one in alternatives(options)]
         operation = self._resolved(operation)
         for number, one in enumerate(others, 1):
             decision, attempt = self._decide(operation, one)
@@ -112,9 +116,10 @@ class Router:
         )
         ending = "failed"
         try:
-            if decision.route is Route.PYTHON and operation.signature is not None:
+            if decision.route is not Route.NATIVE and operation.signature is not None:
                 signature = operation.signature
-                # A worker gets plain data: it knows the classes, but instances of them never travel.
+                # A worker gets plain data: it knows the classes, but instances of them never travel. A prompt that is
+                # written here gets the same, so that both routes ask the same.
                 task.inputs = signature.serializer.dump(signature.validator.validate_inputs(dict(task.inputs)))
             outcome = await run_attempts(task, attempt)
             ending = "succeeded"
@@ -123,7 +128,8 @@ class Router:
             ending = "cancelled"
             raise
         except Exception as error:
-            context.emit(f"error.{decision.route}", operation=operation.name, error=_plain_error(error))
+            place = "native" if decision.route is Route.NATIVE else "python"
+            context.emit(f"error.{place}", operation=operation.name, error=_plain_error(error))
             raise
         finally:
             self._counts[ending] += 1
@@ -152,6 +158,8 @@ class Router:
                     f"{operation.name} has no function to run in the notebook process.", "route", "a native operation"
                 )
             return decision, NativeAttempt(operation.function)
+        if decision.route is Route.HYBRID:
+            return decision, HybridAttempt(self._backend, self.lm)
         return decision, PythonAttempt(self._backend, self.python.find(operation.kind), self.lm)
 
     def _resolved(self, operation: Operation) -> Operation:

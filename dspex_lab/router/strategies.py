@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from dspex_lab.calls import LmSpec
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.router.operation import Operation, Options
+from dspex_lab.router.questions import HYBRID_KINDS, NEURAL_POOL, why_not_hybrid
 
 __all__ = [
     "DEFAULT_POOL",
@@ -22,11 +24,12 @@ __all__ = [
     "RouterStatistics",
     "Strategy",
     "auto",
+    "hybrid",
     "native",
     "python",
 ]
 
-#: The pool of the python route when none was asked for.
+#: The pool of the python and hybrid routes when none was asked for.
 DEFAULT_POOL = "general"
 #: The target of the native route.
 NOTEBOOK = "notebook"
@@ -38,6 +41,7 @@ class Route(StrEnum):
     """The ways an operation can take."""
 
     NATIVE = "native"
+    HYBRID = "hybrid"
     PYTHON = "python"
 
 
@@ -68,9 +72,16 @@ Strategy = Callable[[Operation, Options, RouterStatistics], Decision]
 
 
 def auto(operation: Operation, options: Options, statistics: RouterStatistics) -> Decision:
-    """Native where the notebook can do it and no pool was asked for, else python."""
+    """Native where the notebook can do it and no pool was asked for, hybrid where only the model is elsewhere, else
+    python."""
     if options.pool is None and operation.kind in NATIVE_KINDS:
         return Decision(Route.NATIVE, f"{operation.kind} runs in the notebook process", NOTEBOOK)
+    if operation.kind in HYBRID_KINDS:
+        why_not = why_not_hybrid(operation)
+        if not why_not:
+            reason = "prompt and reply are handled in the notebook process, only the model's call leaves it"
+            return Decision(Route.HYBRID, reason, _model_pool(options))
+        return Decision(Route.PYTHON, f"left to DSPy: {why_not}", options.pool or DEFAULT_POOL)
     if options.pool is not None:
         return Decision(Route.PYTHON, f"the pool {options.pool} was asked for", options.pool)
     return Decision(Route.PYTHON, f"{operation.kind} needs DSPy, which lives in the workers", DEFAULT_POOL)
@@ -92,3 +103,23 @@ def native(operation: Operation, options: Options, statistics: RouterStatistics)
 def python(operation: Operation, options: Options, statistics: RouterStatistics) -> Decision:
     """A worker of the pool that was asked for, or of the general one."""
     return Decision(Route.PYTHON, "the python route was asked for", options.pool or DEFAULT_POOL)
+
+
+def hybrid(operation: Operation, options: Options, statistics: RouterStatistics) -> Decision:
+    """The prompt and the reply in the notebook process, or an error."""
+    why_not = why_not_hybrid(operation)
+    if why_not:
+        raise ConfigurationError(
+            f"{operation.name} cannot take the hybrid route: {why_not}.",
+            "route",
+            f"{' or '.join(sorted(HYBRID_KINDS))}, with types that need no DSPy",
+            operation.kind,
+            hint="Leave route= out, or use route='python'.",
+        )
+    return Decision(Route.HYBRID, "the hybrid route was asked for", _model_pool(options))
+
+
+def _model_pool(options: Options) -> str:
+    """Where the model is: local ones have a pool of their own."""
+    model = options.lm.model if isinstance(options.lm, LmSpec) else options.lm or ""
+    return NEURAL_POOL if model.startswith("local/") else options.pool or DEFAULT_POOL

@@ -2,6 +2,7 @@
 
 That is what makes the hybrid route possible: only the model call leaves the process. What depends on the signature
 alone is written once. ``is_native`` says whether all of its types are known here; ``why_not`` says which is not.
+A brief form of the house's own, for small models, is beside them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +19,7 @@ from pydantic.errors import PydanticUserError
 from dspex_lab.errors import SignatureError
 from dspex_lab.signatures.dspy_types import DspyType, is_left_to_dspy
 from dspex_lab.signatures.field import Field, Signature
+from dspex_lab.signatures.prompt_brief import brief_part, brief_request, in_one
 from dspex_lab.signatures.prompt_types import annotation_name, field_list, placeholder
 from dspex_lab.signatures.prompt_values import expand_media, jsonable, shown_value
 from dspex_lab.signatures.rebuild import without_metadata
@@ -32,6 +35,16 @@ _STRUCTURE = "All interactions will be structured in the following way, with the
 _INCOMPLETE = "This is an example of the task, though some input or output fields are not supplied."
 _NOT_SUPPLIED = "Not supplied for this particular example. "
 _NOT_IN_HISTORY = "Not supplied for this conversation history message. "
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """One way to ask: what is said of the signature, and how values are written."""
+
+    system: str
+    request: str
+    part: Callable[[str, str], str]
+    answer: Callable[[Any, str | None], str]
 
 
 class Prompt:
@@ -65,11 +78,18 @@ class Prompt:
         ``demos`` are mappings (or DSPy's Examples) of field names to values; ``history`` a sequence of mappings, or an
         object with ``messages``, and if None what ``inputs`` has in the signature's ``dspy.History`` field.
         """
-        return self._messages(inputs, demos, history, self._systems[0], self._chat_request, self._chat_answer)
+        return self._messages(inputs, demos, history, self._chat)
 
     def json_messages(self, inputs: Mapping[str, Any], demos: Iterable[Any] = (), history: Any = None) -> list[Message]:
         """The messages of DSPy's JSONAdapter; arguments as for :meth:`chat_messages`."""
-        return self._messages(inputs, demos, history, self._systems[1], self._json_request, self._json_answer)
+        return self._messages(inputs, demos, history, self._json)
+
+    def brief_messages(
+        self, inputs: Mapping[str, Any], demos: Iterable[Any] = (), history: Any = None
+    ) -> list[Message]:
+        """The house's own short form for small models, answered as JSON under the signature's schema and read by
+        :meth:`parse_json`; arguments as for :meth:`chat_messages`."""
+        return in_one(self._messages(inputs, demos, history, self._brief))
 
     def parse_chat(self, text: str) -> dict[str, Any]:
         """The outputs in a reply to :meth:`chat_messages`. Raises ValidationError. Constraints are not checked."""
@@ -80,6 +100,18 @@ class Prompt:
         return self._reader.json(text)
 
     # --- What depends on the signature alone -------------------------------------------------------------------------
+
+    @cached_property
+    def _chat(self) -> _Form:
+        return _Form(self._systems[0], self._chat_request, _chat_part, self._chat_answer)
+
+    @cached_property
+    def _json(self) -> _Form:
+        return _Form(self._systems[1], self._json_request, _chat_part, self._json_answer)
+
+    @cached_property
+    def _brief(self) -> _Form:
+        return _Form(self._signature.instructions, brief_request(self._signature), brief_part, self._json_answer)
 
     @cached_property
     def _systems(self) -> tuple[str, str]:
@@ -109,7 +141,7 @@ class Prompt:
         chat_form, json_form = ("\n\n".join(parts).strip() for parts in (chat, as_json))
         return f"{described}\n{chat_form}\n{task}", f"{described}\n{json_form}\n{task}"
 
-    @cached_property
+    @property
     def _chat_request(self) -> str:
         names = ", then ".join(f"`[[ ## {f.name} ## ]]`{self._wanted(f)}" for f in self._signature.outputs)
         return (
@@ -117,7 +149,7 @@ class Prompt:
             "and then ending with the marker for `[[ ## completed ## ]]`."
         )
 
-    @cached_property
+    @property
     def _json_request(self) -> str:
         names = ", then ".join(f"`{f.name}`{self._wanted(f)}" for f in self._signature.outputs)
         return f"Respond with a JSON object in the following order of fields: {names}."
@@ -128,24 +160,16 @@ class Prompt:
 
     # --- What depends on the values ----------------------------------------------------------------------------------
 
-    def _messages(
-        self,
-        inputs: Mapping[str, Any],
-        demos: Iterable[Any],
-        history: Any,
-        system: str,
-        request: str,
-        answer: Callable[[Any, str | None], str],
-    ) -> list[Message]:
-        messages: list[Message] = [{"role": "system", "content": system}, *self._demos(demos, answer)]
+    def _messages(self, inputs: Mapping[str, Any], demos: Iterable[Any], history: Any, form: _Form) -> list[Message]:
+        messages: list[Message] = [{"role": "system", "content": form.system}, *self._demos(demos, form)]
         given = inputs.get(self._history) if self._history and history is None else history
         for past in _past(given):
             is_request = any(item.name in past for item in self._without_history)
-            question = self._user(past, self._without_history, request=request if is_request else "")
+            question = self._user(past, self._without_history, form, request=form.request if is_request else "")
             if question:
                 messages.append({"role": "user", "content": question})
-            messages.append({"role": "assistant", "content": answer(past, None)})
-        content = self._user(inputs, self._without_history, request=request)
+            messages.append({"role": "assistant", "content": form.answer(past, None)})
+        content = self._user(inputs, self._without_history, form, request=form.request)
         if content:
             messages.append({"role": "user", "content": content})
         return [expand_media(message) for message in messages]
@@ -154,25 +178,25 @@ class Prompt:
     def _without_history(self) -> tuple[Field, ...]:
         return tuple(item for item in self._signature.inputs if item.name != self._history)
 
-    def _demos(self, demos: Iterable[Any], answer: Callable[[Any, str | None], str]) -> list[Message]:
+    def _demos(self, demos: Iterable[Any], form: _Form) -> list[Message]:
         """Incomplete demos first, as DSPy has them; those without an input or an output are left out."""
         signature = self._signature
         complete: list[Message] = []
         partial: list[Message] = []
         for demo in demos:
             if all(f.name in demo and demo[f.name] is not None for f in signature.fields):
-                complete.append({"role": "user", "content": self._user(demo, signature.inputs)})
-                complete.append({"role": "assistant", "content": answer(demo, _NOT_IN_HISTORY)})
+                complete.append({"role": "user", "content": self._user(demo, signature.inputs, form)})
+                complete.append({"role": "assistant", "content": form.answer(demo, _NOT_IN_HISTORY)})
             elif any(f.name in demo for f in signature.inputs) and any(f.name in demo for f in signature.outputs):
-                content = self._user(demo, signature.inputs, prefix=_INCOMPLETE)
+                content = self._user(demo, signature.inputs, form, prefix=_INCOMPLETE)
                 partial.append({"role": "user", "content": content})
-                partial.append({"role": "assistant", "content": answer(demo, _NOT_SUPPLIED)})
+                partial.append({"role": "assistant", "content": form.answer(demo, _NOT_SUPPLIED)})
         return partial + complete
 
-    def _user(self, values: Any, fields: Sequence[Field], *, prefix: str = "", request: str = "") -> str:
+    def _user(self, values: Any, fields: Sequence[Field], form: _Form, *, prefix: str = "", request: str = "") -> str:
         parts = [prefix]
         parts += [
-            f"[[ ## {item.name} ## ]]\n{shown_value(self._types[item.name], values[item.name])}"
+            form.part(item.name, shown_value(self._types[item.name], values[item.name]))
             for item in fields
             if item.name in values
         ]
@@ -193,7 +217,11 @@ class Prompt:
 
 
 def _sections(pairs: Iterable[tuple[str, str]]) -> str:
-    return "\n\n".join(f"[[ ## {name} ## ]]\n{text}" for name, text in pairs).strip()
+    return "\n\n".join(_chat_part(name, text) for name, text in pairs).strip()
+
+
+def _chat_part(name: str, text: str) -> str:
+    return f"[[ ## {name} ## ]]\n{text}"
 
 
 def _past(history: Any) -> Sequence[Mapping[str, Any]]:

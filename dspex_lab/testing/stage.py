@@ -14,7 +14,8 @@ from dspex_lab.calls import LmSpec, Usage
 from dspex_lab.pipelines import Launcher, Pipeline, Program
 from dspex_lab.pipelines.steps import Step
 from dspex_lab.portal import Portal
-from dspex_lab.router import Router
+from dspex_lab.router import Decision, Operation, Options, Route, Router, RouterStatistics
+from dspex_lab.router.strategies import auto, python
 from dspex_lab.telemetry.events import Event, EventHub
 from dspex_lab.testing.backend import FakeBackend, FakeCall
 
@@ -31,7 +32,8 @@ class Stage:
         self.events: list[Event] = []
         self.hub.on("*", self.events.append)
         self.backend = FakeBackend({"dspy.run": self._answer})
-        self.router = Router(self.backend, LmSpec("local/tiny"), hub=self.hub)
+        self.router = Router(self.backend, LmSpec("local/tiny"), hub=self.hub, strategy="stage")
+        self.router.strategies.register("stage", _no_prompts)
         self.launcher = Launcher(portal, self.router)
         self.start = self.launcher.start
         self.answers: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
@@ -72,3 +74,9 @@ class Stage:
             await asyncio.Event().wait()
         finally:
             self.was_stopped.set()
+
+
+def _no_prompts(operation: Operation, options: Options, statistics: RouterStatistics) -> Decision:
+    """As ``auto``, but whole steps are scripted here, and no prompts."""
+    decision = auto(operation, options, statistics)
+    return python(operation, options, statistics) if decision.route is Route.HYBRID else decision
