@@ -7,10 +7,12 @@ public functions and the magics use. Nothing is started before it is needed.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
+import re
 import threading
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Self, TypeVar
 
 from pydantic import SecretStr
 
@@ -18,15 +20,22 @@ from dspex_lab.backends.base import Backend
 from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.calls import LmSpec
 from dspex_lab.clock import Clock, SystemClock
-from dspex_lab.errors import ConfigurationError
+from dspex_lab.errors import ConfigurationError, HostUnavailable
 from dspex_lab.pipelines import Launcher, Pipeline
+from dspex_lab.pool.rendezvous import find_host
 from dspex_lab.portal import Portal
 from dspex_lab.router import Registry, Router
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.telemetry.events import EventHub
 from dspex_lab.telemetry.host_view import HostView
 
-__all__ = ["Lab", "current_lab", "use_lab"]
+__all__ = ["Lab", "current_lab", "use_lab", "warm_up"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_LOG_CHARS = 20_000
 
 
 class Lab:
@@ -48,6 +57,7 @@ class Lab:
         #: Pipelines by name: what ``%%pipeline`` and ``lab.pipeline`` defined.
         self.pipelines: Registry[Pipeline] = Registry("pipeline")
         self._is_closed = False
+        self._closing = threading.Lock()
         atexit.register(self.close)
 
     def _kernel_backend(self) -> Backend:
@@ -57,7 +67,7 @@ class Lab:
 
     def start(self, pool: str | None = None) -> HostView:
         """Connect to the host, starting one if there is none, and wake ``pool`` (None: every pool with a floor)."""
-        self.portal.run(self.backend.open)
+        self._run(self.backend.open)
         names = [pool] if pool else [spec.name for spec in self.settings.pools if spec.min_ready]
         for name in names:
             self.request("pools.start", name=name)
@@ -65,7 +75,9 @@ class Lab:
 
     def start_in_background(self) -> None:
         """Connect to the host while the user goes on typing; what goes wrong shows with the first call."""
-        self.portal.start(self._warm_up).add_done_callback(lambda future: future.cancelled() or future.exception())
+        if not self._is_closed:
+            future = self.portal.start(self._warm_up)
+            future.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     async def _warm_up(self) -> None:
         await self.backend.open()
@@ -74,11 +86,22 @@ class Lab:
                 await self.backend.request("pools.start", name=spec.name)
 
     def stop(self) -> None:
-        """End the host with all its workers; the next call starts another."""
-        self.request("stop")
+        """End the host with all its workers, if there is one; the next call starts another."""
+        if self.has_host():
+            self.request("stop")
+
+    def has_host(self) -> bool:
+        """Whether a host lives, or is just being started by this lab; never starts one."""
+        if not isinstance(self.backend, KernelBackend):
+            return True
+        try:
+            found = find_host(self.settings.runtime_dir)
+        except OSError as error:
+            raise HostUnavailable(f"The pool host cannot be looked for: {error}.") from error
+        return found is not None or self.backend.is_connecting()
 
     def status(self) -> HostView:
-        """The host, its pools and their workers, as they are now."""
+        """The host, its pools and their workers, as they are now. Starts a host when there is none."""
         return HostView.from_status(self.request("status"))
 
     def request(self, method: str, **params: Any) -> Any:
@@ -87,7 +110,21 @@ class Lab:
         async def ask() -> Any:
             return await self.backend.request(method, **params)
 
-        return self.portal.run(ask)
+        return self._run(ask)
+
+    def _run(self, function: Callable[[], Awaitable[T]]) -> T:
+        if self._is_closed:
+            raise HostUnavailable("The lab is closed.", hint="Make a new Lab().", retryable=False)
+        return self.portal.run(function)
+
+    def logs(self) -> dict[str, str]:
+        """The last words of the host and its workers by path; of the host before when none lives now."""
+        if self.has_host():
+            logs: dict[str, str] = self.request("logs")
+            return logs
+        folder = self.settings.runtime_dir
+        paths = [*sorted(folder.glob("*.log")), *sorted(folder.glob("*/*.log"))]
+        return {str(path): path.read_text(errors="replace")[-_LOG_CHARS:] for path in paths}
 
     def resize(self, pool: str, size: int) -> HostView:
         """Change how many workers ``pool`` may have, while it works."""
@@ -109,8 +146,9 @@ class Lab:
     def use_lm(self, model: str, **values: Any) -> LmSpec:
         """Make ``model`` (``provider/name`` or ``local/NAME``) the default. ``values``: ``api_base``, ``api_key``,
         ``temperature``, ``max_tokens``, ``timeout_s``. A key that is not given is taken from the notebook's own
-        environment (``OPENAI_API_KEY`` and the like) when the model is of that provider."""
-        if "/" not in model or not all(model.split("/", 1)):
+        environment (``OPENAI_API_KEY`` and the like) when the model is of that provider. Of the settings that are not
+        given, the key and the address go with the model before; the figures stay. Raises ``ConfigurationError``."""
+        if not _MODEL.fullmatch(model):
             raise ConfigurationError(
                 f"{model!r} is no model's name.",
                 "lm",
@@ -122,7 +160,10 @@ class Lab:
         unknown = sorted(values.keys() - allowed)
         if unknown:
             raise ConfigurationError(
-                f"A language model has no setting {unknown[0]!r}.", f"lm_{unknown[0]}", ", ".join(sorted(allowed))
+                f"A language model has no setting {unknown[0]!r}.",
+                f"lm_{unknown[0]}",
+                ", ".join(sorted(allowed)),
+                hint=f"There are {', '.join(sorted(allowed))}.",
             )
         update: dict[str, Any] = {"lm": model, "lm_api_base": None, "lm_api_key": None}
         update |= {f"lm_{name}": value for name, value in values.items()}
@@ -145,9 +186,10 @@ class Lab:
 
     def close(self) -> None:
         """Cancel what is under way and leave the host, which goes on. Safe to call twice."""
-        if self._is_closed:
-            return
-        self._is_closed = True
+        with self._closing:
+            if self._is_closed:
+                return
+            self._is_closed = True
         atexit.unregister(self.close)
         self.launcher.cancel_all()
         self.portal.run(self.backend.aclose)
@@ -175,6 +217,9 @@ def _api_key(model: str, given: SecretStr | None, environment: Mapping[str, str]
     return environment.get(f"{provider}_API_KEY")
 
 
+#: ``provider/name``; names may hold more slashes, and nothing holds blanks.
+_MODEL = re.compile(r"[\w.-]+/\S*[^\s/]")
+
 _lock = threading.Lock()
 _current: Lab | None = None
 
@@ -186,6 +231,17 @@ def current_lab() -> Lab:
         if _current is None or _current.is_closed:
             _current = Lab()
         return _current
+
+
+def warm_up() -> None:
+    """Make the current lab and begin to connect it to its host, unless there is a lab already. Raises nothing: what
+    goes wrong shows with the first call."""
+    if _current is not None:
+        return
+    try:
+        current_lab().start_in_background()
+    except Exception:
+        log.debug("The lab could not be warmed up.", exc_info=True)
 
 
 def use_lab(lab: Lab | None) -> Lab | None:

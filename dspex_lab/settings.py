@@ -20,6 +20,11 @@ __all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "default_pools"]
 
 DEFAULT_LM = "local/smollm2-135m"
 
+#: What the system takes as the path of a Unix socket, in bytes.
+_MAX_SOCKET_PATH = 107
+#: The longest path of a socket in the runtime folder, but for the pool's name: ``/HOST_ID/POOL-NUMBER/k-5``.
+_SOCKET_BYTES = len("/01234567/-99999/k-5")
+
 
 def _default_runtime_dir() -> Path:
     return Path(jupyter_runtime_dir()) / "dspex-lab"
@@ -127,10 +132,21 @@ class Settings(BaseSettings):
             ) from error
 
     def private_runtime_dir(self) -> Path:
-        """The runtime folder, made if need be, 0700 and the user's own."""
+        """The runtime folder, made if need be, 0700 and the user's own. Raises ``ConfigurationError``."""
         path = self.runtime_dir
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if path.stat().st_uid != os.getuid():
+        self._check_socket_paths(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            owner = path.stat().st_uid
+        except OSError as error:
+            raise ConfigurationError(
+                f"The runtime folder {path} cannot be made: {error.strerror}.",
+                "runtime_dir",
+                "a folder of your own",
+                str(path),
+                hint="Set DSPEX_LAB_RUNTIME_DIR to a folder of yours.",
+            ) from error
+        if owner != os.getuid():
             raise ConfigurationError(
                 f"The runtime folder {path} belongs to another user.",
                 "runtime_dir",
@@ -140,6 +156,19 @@ class Settings(BaseSettings):
             )
         path.chmod(0o700)
         return path
+
+    def _check_socket_paths(self, path: Path) -> None:
+        longest = max((len(spec.name) for spec in self.pools), default=0)
+        limit = _MAX_SOCKET_PATH - _SOCKET_BYTES - longest
+        length = len(os.fsencode(path.absolute()))
+        if length > limit:
+            raise ConfigurationError(
+                f"The path of the runtime folder is too long for Unix sockets: {length} bytes of at most {limit}.",
+                "runtime_dir",
+                f"a path of at most {limit} bytes",
+                str(path),
+                hint="Set DSPEX_LAB_RUNTIME_DIR to a folder with a short path.",
+            )
 
     def pool(self, name: str) -> PoolSpec:
         """The pool called ``name``."""

@@ -203,6 +203,10 @@ class KernelBackend:
         """Whether a host is at the other end now."""
         return self._socket is not None
 
+    def is_connecting(self) -> bool:
+        """Whether a host is being found or started now."""
+        return self._connecting is not None and not self._connecting.done()
+
     def host_folder(self) -> Path:
         """Where the host's connection file and logs are."""
         return self._settings.runtime_dir

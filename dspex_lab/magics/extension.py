@@ -21,9 +21,11 @@ class LabMagics(Magics):
     @no_var_expand
     def signature(self, line: str, cell: str) -> Any:
         """Replaced by the help text below."""
-        from dspex_lab.magics.signature_magic import define_signature
+        from dspex_lab.magics.signature_magic import define_signature, warm_up_lab
 
-        return define_signature(line, cell, self._namespace())
+        compiled = define_signature(line, cell, self._namespace())
+        warm_up_lab()
+        return compiled
 
     @cell_magic
     @no_var_expand

@@ -31,7 +31,9 @@ def run_command(line: str) -> Any:
     try:
         name, *arguments = shlex.split(line) or ["status"]
     except ValueError as error:
-        raise ConfigurationError(f"%lab {line} cannot be read: {error}.", "%lab") from error
+        raise ConfigurationError(
+            f"The line cannot be read: {error}.", "%lab", hint="Close the quotes, or write the quote as \\'."
+        ) from None
     command = COMMANDS.get(name)
     if command is None:
         near = get_close_matches(name, COMMANDS, n=1)
@@ -52,7 +54,12 @@ def _takes(count: str, arguments: tuple[str, ...], *allowed: int) -> None:
 
 def _status(*arguments: str) -> Any:
     _takes("no argument", arguments, 0)
-    return current_lab().status()
+    return _shown(current_lab())
+
+
+def _shown(lab: Lab) -> Any:
+    """The lab's host; a question starts none."""
+    return lab.status() if lab.has_host() else Text(_NO_HOST)
 
 
 def _start(*arguments: str) -> Any:
@@ -62,7 +69,10 @@ def _start(*arguments: str) -> Any:
 
 def _stop(*arguments: str) -> Any:
     _takes("no argument", arguments, 0)
-    current_lab().stop()
+    lab = current_lab()
+    if not lab.has_host():
+        return Text(_NO_HOST)
+    lab.stop()
     return Text("The pool host is ending, and its workers with it. The next call starts another.")
 
 
@@ -77,11 +87,23 @@ def _lm(*arguments: str) -> Any:
 
 def _setting(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
+    if name.lower().replace("-", "_") in _SECRETS:
+        raise ConfigurationError(
+            "A key does not belong into a notebook.",
+            "%lab lm",
+            "a key in the environment",
+            hint="Set the provider's variable, as OPENAI_API_KEY, before the notebook starts, "
+            "or write current_lab().use_lm(model, api_key=getpass()).",
+        )
     if not separator:
         raise ConfigurationError(
             f"{text!r} is no setting.", "%lab lm", "name=value", text, hint="For example temperature=0.2."
         )
     return name, value
+
+
+_NO_HOST = "No pool host runs; the first call starts one, and so does %lab start."
+_SECRETS = frozenset({"api_key", "key", "apikey", "token", "secret", "password"})
 
 
 def _describe(lm: LmSpec) -> str:
@@ -95,17 +117,33 @@ def _pools(*arguments: str) -> Any:
     _takes("nothing, or a pool and its size", arguments, 0, 2)
     lab: Lab = current_lab()
     if not arguments:
-        return lab.status()
+        return _shown(lab)
     name, size = arguments
     if not size.isdigit():
-        raise ConfigurationError(f"{size!r} is no size of a pool.", f"pools.{name}.size", "a number", size)
+        raise ConfigurationError(
+            f"{size!r} is no size of a pool.",
+            f"pools.{name}.size",
+            "a number",
+            size,
+            hint=f"Write a number, as in %lab pools {name} 4.",
+        )
     return lab.resize(name, int(size))
 
 
 def _logs(*arguments: str) -> Any:
     _takes("at most one worker", arguments, 0, 1)
-    logs: dict[str, str] = current_lab().request("logs")
+    logs = current_lab().logs()
+    if not logs:
+        return Text(_NO_HOST)
     chosen = {path: text for path, text in logs.items() if not arguments or arguments[0] in path}
+    if not chosen:
+        raise ConfigurationError(
+            f"There is no log of {arguments[0]!r}.",
+            "worker",
+            ", ".join(logs),
+            arguments[0],
+            hint="%lab logs shows all.",
+        )
     return Text("\n\n".join(f"── {path}\n{text.rstrip() or '(empty)'}" for path, text in chosen.items()))
 
 

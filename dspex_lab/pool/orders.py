@@ -71,11 +71,7 @@ class Orders:
 
     def pools_start(self, name: str) -> None:
         """Bring a pool to its ``min_ready`` workers (one at least) before anybody calls it."""
-        pool = self.broker.workforce.pools.get(name)
-        if pool is None:
-            raise ConfigurationError(
-                f"There is no pool {name!r}.", "pool", ", ".join(self.broker.workforce.pools), name
-            )
+        pool = self.broker.workforce.pool(name)
         pool.is_awake = True
         if not pool.workers:
             self.broker.workforce.start(pool)
@@ -86,7 +82,9 @@ class Orders:
         path = self.kernels.connection_file(worker)
         if path is None:
             workers = ", ".join(self.broker.workforce.workers) or "none"
-            raise ConfigurationError(f"There is no worker {worker!r}.", "worker", workers, worker)
+            raise ConfigurationError(
+                f"There is no worker {worker!r}.", "worker", workers, worker, hint=f"The workers are: {workers}."
+            )
         return path
 
     def logs(self) -> dict[str, str]:

@@ -68,7 +68,9 @@ class Workforce:
         pool = self.pools.get(name)
         if pool is None:
             names = ", ".join(self.pools)
-            raise ConfigurationError(f"There is no pool {name!r}.", "pool", f"one of {names}", name)
+            raise ConfigurationError(
+                f"There is no pool {name!r}.", "pool", f"one of {names}", name, hint=f"The pools are: {names}."
+            )
         return pool
 
     def resize(self, name: str, size: int) -> None:
