@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 _OWN_FOLDER = str(Path(__file__).parent)
+#: How many faults of a ValidationError are shown; ``errors`` has them all.
+_MAX_FAULTS = 10
 
 
 class LabError(Exception):
@@ -134,17 +136,37 @@ class ValidationError(LabError):
         super().__init__(message, hint=hint, retryable=retryable)
         self.errors = tuple(dict(error) for error in errors)
 
+    def __str__(self) -> str:
+        """The message tells the first fault; the others follow, one to a line."""
+        others = [f"  `{fault.get('field')}`: {fault.get('message')}" for fault in self.errors[1:_MAX_FAULTS]]
+        if len(self.errors) > _MAX_FAULTS:
+            others.append(f"  … {len(self.errors) - _MAX_FAULTS} more")
+        return "\n".join((self.message, *others, *([f"Hint: {self.hint}"] if self.hint else [])))
+
 
 class TemplateError(LabError):
-    """A template that does not compile or render; ``line`` counts from 1."""
+    """A template that does not compile or render; ``line`` counts from 1, ``line_text`` is what stands there."""
 
-    _fields = ("line",)
+    _fields = ("line", "line_text")
 
     def __init__(
-        self, message: str, *, line: int | None = None, hint: str | None = None, retryable: bool | None = None
+        self,
+        message: str,
+        *,
+        line: int | None = None,
+        line_text: str = "",
+        hint: str | None = None,
+        retryable: bool | None = None,
     ) -> None:
         super().__init__(message, hint=hint, retryable=retryable)
         self.line = line
+        self.line_text = line_text
+
+    def __str__(self) -> str:
+        shown = f": {self.line_text}" if self.line_text else ""
+        place = "" if self.line is None else f"  line {self.line}{shown}"
+        hint = f"Hint: {self.hint}" if self.hint else ""
+        return "\n".join(part for part in (self.message, place, hint) if part)
 
 
 class ConfigurationError(LabError):

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Hashable
 from typing import Annotated, Any, Literal, Optional, Union
 
-from dspex_lab.signatures.constraints import FIELD_OPTIONS, field_info, misfit, near, option_fault
+from dspex_lab.signatures.constraints import FIELD_OPTIONS, field_info, misfit, option_fault, option_meant_by
 from dspex_lab.signatures.dspy_types import DspyType, dspy_type
 from dspex_lab.signatures.known_types import GENERIC_ARITY
 from dspex_lab.signatures.names import Fault, NameTable, is_type
@@ -168,7 +168,7 @@ class Resolver:
             value = self.value(keyword.value)
             message = option_fault(keyword.arg, value)
             if message:
-                guess = None if keyword.arg in FIELD_OPTIONS else near(keyword.arg, FIELD_OPTIONS)
+                guess = None if keyword.arg in FIELD_OPTIONS else option_meant_by(keyword.arg)
                 hint = f"Did you mean `{guess}`?" if guess else f"It takes {', '.join(FIELD_OPTIONS)}."
                 raise Fault(message, keyword, None if keyword.arg in FIELD_OPTIONS else hint)
             options[keyword.arg] = value

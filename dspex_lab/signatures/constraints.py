@@ -14,7 +14,16 @@ import pydantic
 from pydantic.fields import FieldInfo
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-__all__ = ["FIELD_OPTIONS", "constraint_sentence", "field_info", "field_options_of", "misfit", "near", "option_fault"]
+__all__ = [
+    "FIELD_OPTIONS",
+    "constraint_sentence",
+    "field_info",
+    "field_options_of",
+    "misfit",
+    "near",
+    "option_fault",
+    "option_meant_by",
+]
 
 _SENTENCES: Mapping[str, str] = {
     "gt": "greater than: ",
@@ -63,6 +72,15 @@ _TAKES: Mapping[Any, frozenset[str]] = {
 }
 _GENERAL = frozenset({"strict", "title", "examples", "description", "desc", "default"})
 
+#: What people write who know another library, and what it is called here.
+_OTHER_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("gte", "min", "minimum"), "ge"),
+    **dict.fromkeys(("lte", "max", "maximum"), "le"),
+    **dict.fromkeys(("min_items", "minlen", "min_len"), "min_length"),
+    **dict.fromkeys(("max_items", "maxlen", "max_len"), "max_length"),
+    "regex": "pattern",
+}
+
 #: The names that ``Field(...)`` takes.
 FIELD_OPTIONS: tuple[str, ...] = tuple(_OPTION_TYPES)
 _NOT_FOR_PYDANTIC = frozenset({"desc", "description", "default"})
@@ -80,6 +98,11 @@ def option_fault(name: str, value: Any) -> str | None:
     if name in _LENGTH and isinstance(value, int) and value < 0:
         return f"The option `{name}` cannot be negative."
     return None
+
+
+def option_meant_by(name: str) -> str | None:
+    """The option that ``name``, which is none, most likely stands for."""
+    return _OTHER_NAMES.get(name) or near(name, FIELD_OPTIONS)
 
 
 def _is_pattern(value: Any) -> bool:

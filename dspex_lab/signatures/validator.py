@@ -114,7 +114,9 @@ class Validator:
     ) -> ValidationError:
         names = [item.name for item in fields]
         faults = [_fault(entry, names) for entry in error.errors(include_url=False, include_context=False)]
-        hints = [hint for fault in faults if (hint := _hint(fault["kind"], fault["field"], names, values))]
+        # Among inputs a name that is none is a fault of its own, with its own hint.
+        asked = [fault for fault in faults if side == "outputs" or fault["kind"] != "missing"]
+        hints = [hint for fault in asked if (hint := _hint(fault["kind"], fault["field"], names, values))]
         for fault in faults:
             del fault["kind"]
         first = f"`{faults[0]['field']}`: {faults[0]['message']}"

@@ -26,6 +26,7 @@ __all__ = ["Template", "compile_template", "render_template"]
 
 _FILE_NAME = "<dspex_lab template>"
 _MAX_TEXT = 1_000_000
+_MAX_SHOWN = 100
 _OTHER_TEMPLATES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 
 
@@ -59,7 +60,7 @@ class Template:
                 pieces.append(piece)
             return "".join(pieces)
         except Exception as error:  # whatever a filter, an operator or a user's object raises
-            raise _render_error(error, self._compiled, values) from error
+            raise _placed(_render_error(error, self._compiled, values), self.text) from error
         finally:
             current_budget.reset(token)
 
@@ -67,6 +68,13 @@ class Template:
 @functools.lru_cache(maxsize=512)
 def compile_template(text: str) -> Template:
     """Compile ``text`` (Jinja2); cached by content. Raises ``TemplateError`` with the line."""
+    try:
+        return _compile(text)
+    except TemplateError as error:
+        raise _placed(error, text) from error.__cause__
+
+
+def _compile(text: str) -> Template:
     if len(text) > _MAX_TEXT:
         raise TemplateError(f"The template is longer than {_MAX_TEXT:,} characters.")
     sandbox = _sandbox()
@@ -139,6 +147,14 @@ def _render_error(error: Exception, compiled: jinja2.Template, values: Mapping[s
     if isinstance(error, RecursionError):
         return TemplateError("The template calls itself too often.", line=line)
     return TemplateError(f"The template failed with {type(error).__name__}: {_sentence(error)}", line=line)
+
+
+def _placed(error: TemplateError, text: str) -> TemplateError:
+    """``error`` with the line of ``text`` that it names."""
+    lines = text.splitlines()
+    if error.line is not None and 0 < error.line <= len(lines):
+        error.line_text = lines[error.line - 1][:_MAX_SHOWN]
+    return error
 
 
 def _sentence(error: Exception) -> str:

@@ -19,7 +19,7 @@ CLASSES = sorted(
 FIELDS: dict[str, Any] = {
     "SignatureError": {"signature": "a -> b", "field": "b", "line": 1, "column": 6},
     "ValidationError": {"errors": ({"field": "a", "message": "too small", "input": 0},)},
-    "TemplateError": {"line": 3},
+    "TemplateError": {"line": 3, "line_text": "{{ x }}"},
     "ConfigurationError": {"config_key": "size", "expected": "a number", "actual": "'x'"},
     "PythonError": {"traceback": "Traceback ...", "error_type": "ValueError"},
     "ModelError": {"model": "local/x", "status": 404},
@@ -102,6 +102,15 @@ def test_the_excerpt_of_a_long_line_is_cut_around_the_column() -> None:
 def test_no_place_no_excerpt(line: int | None, signature: str) -> None:
     """An error without a place, or with one outside of the text, shows none."""
     assert SignatureError("Bad.", signature, line=line).excerpt() == ""
+
+
+def test_a_long_list_of_faults_is_cut() -> None:
+    """Ten faults are shown, and how many there are beside."""
+    fault = {"field": "a", "message": "It is missing.", "input": None}
+    told = str(ValidationError("Wrong.", (fault,) * 12)).splitlines()
+    assert told[1] == "  `a`: It is missing."
+    assert told[-1] == "  … 2 more"
+    assert len(told) == 11
 
 
 def test_the_message_is_one_line_and_then_the_hint() -> None:

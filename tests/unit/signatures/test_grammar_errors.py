@@ -57,6 +57,7 @@ FAULTS = [
     ("a = print() -> b", "no plain value", 1, 5, "number"),
     ("a = -> b", "missing", 1, 3, ""),
     ("a -> b: Annotated[int, Field(gee=1)]", "no option `gee`", 1, 30, "`ge`"),
+    ("a -> b: Annotated[int, Field(maximum=1)]", "no option `maximum`", 1, 30, "`le`"),
     ("a -> b: Annotated[int, Field(ge='x')]", "wants a number", 1, 30, ""),
     ("a -> b: Annotated[str, Field(ge=1)]", "says nothing about str", 1, 24, ""),
     ("a -> b: Annotated[int, Field(ge=5, le=1)]", "Nothing is both", 1, 24, ""),

@@ -120,6 +120,15 @@ def test_place_inside_a_structure_is_told() -> None:
     assert "At 1.y:" in fault["message"]
 
 
+def test_every_fault_is_told_and_a_wrong_name_once(triage: CompiledSignature) -> None:
+    """The message tells the first fault and the lines below it the others; one hint for one slip."""
+    told = str(faults(triage, "outputs", {**GOOD, "category": "x", "urgency": "four"})).splitlines()
+    assert "`category`" in told[0]
+    assert told[1].startswith("  `urgency`: ")
+    wrong = faults(triage, "inputs", {"tickett": "x", "context": "y"})
+    assert wrong.hint == "Did you mean `ticket` instead of `tickett`?"
+
+
 def test_errors_survive_the_wire(triage: CompiledSignature) -> None:
     """Whatever the value was, its error is plain data."""
     error = faults(triage, "outputs", {**GOOD, "note": object(), "urgency": "x" * 10_000})

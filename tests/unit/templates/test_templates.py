@@ -118,6 +118,7 @@ def test_errors_tell_the_line(text: str, line: int, message: str) -> None:
     with pytest.raises(TemplateError, match=message) as caught:
         render_template(text, {"t": Ticket("x")})
     assert caught.value.line == line
+    assert f"\n  line {line}: {text.splitlines()[line - 1]}" in str(caught.value)
 
 
 def test_a_missing_variable_gets_a_hint() -> None:
