@@ -80,6 +80,11 @@ def headings(notebook: NotebookNode) -> dict[int, str]:
     return found
 
 
+def is_meant_to_fail(cell: NotebookNode) -> bool:
+    """Whether a cell shows an error on purpose: then the notebook goes on after it."""
+    return "raises-exception" in cell.metadata.get("tags", [])
+
+
 def plain_text(cell: NotebookNode) -> str:
     """What a terminal would have shown of a cell's outputs."""
     parts = []
@@ -88,6 +93,8 @@ def plain_text(cell: NotebookNode) -> str:
             parts.append(output.text.rstrip("\n"))
         elif output.output_type in ("execute_result", "display_data"):
             parts.append(output.data.get("text/plain", ""))
+        elif is_meant_to_fail(cell):
+            parts.append("\n".join(output.traceback))
     return ANSI.sub("", "\n".join(part for part in parts if part))
 
 
