@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from dspex_lab.backends.base import Backend, PendingCall
@@ -21,29 +20,18 @@ from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.calls import Call
 from dspex_lab.errors import Cancelled, DeadlineExceeded, LabError, ProtocolError, PythonError, ValidationError
 from dspex_lab.settings import PoolSpec, Settings
-from dspex_lab.testing.site import python_call, until
+from dspex_lab.testing.site import Site, python_call, until
 
 #: A second, as the design promises it, and what a loaded machine may add.
 A_SECOND_S = 2.5
 POOLS = (PoolSpec(name="general", size=2, min_ready=1), PoolSpec(name="narrow", size=1, min_ready=1))
 
 
-async def stop_host(settings: Settings) -> None:
-    """End the host and wait until its process is gone."""
-    backend = KernelBackend(settings)
-    try:
-        await backend.open()
-        host = psutil.Process((await backend.request("status"))["pid"])
-        await backend.request("stop")
-        await asyncio.to_thread(host.wait, 10)
-    finally:
-        await backend.aclose()
-
-
 @pytest.fixture(scope="module", autouse=True)  # set up before any test looks for leaks
-def host(lab_runtime_dir: Path) -> Iterator[Settings]:
+def host() -> Iterator[Settings]:
     """One host for all tests of this file: starting one takes seconds."""
-    settings = Settings.create(runtime_dir=lab_runtime_dir / "contract", pools=POOLS)
+    site = Site()
+    settings = site.settings(*POOLS)
 
     async def start() -> None:
         backend = KernelBackend(settings)
@@ -54,7 +42,7 @@ def host(lab_runtime_dir: Path) -> Iterator[Settings]:
 
     asyncio.run(start())
     yield settings
-    asyncio.run(stop_host(settings))
+    site.end()
 
 
 @pytest.fixture(params=["inline", "kernels"])
@@ -179,12 +167,6 @@ async def test_arguments_that_cannot_travel_end_the_call_at_once(backend: Backen
 async def test_a_value_that_cannot_travel_is_the_error(backend: Backend) -> None:
     """A function whose value is no plain data fails with a ValidationError."""
     assert isinstance(await error_of(backend.submit(python_call(object))), ValidationError)
-
-
-async def test_an_error_that_is_no_utf8_still_comes_back(backend: Backend) -> None:
-    """A message with lone surrogates (file names have them) ends the call like any other."""
-    error = await error_of(backend.submit(python_call(fail, "file \udcff".encode(errors="surrogateescape"))))
-    assert isinstance(error, PythonError)
 
 
 def fail_with_a_surrogate() -> None:
