@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["Call", "Chunk", "Code", "LmReply", "LmRequest", "LmSpec", "Result", "TraceContext", "Usage", "new_id"]
 
@@ -112,7 +112,8 @@ class Call:
 
     ``timeout_s`` counts from the moment the call is made, the queue included; None means the pool's own limit.
     ``idempotent`` calls run again elsewhere when their worker dies. ``credit`` bounds the chunks that may be
-    under way to the reader at any time; without ``stream`` none are sent.
+    under way to the reader at any time; without ``stream`` none are sent. While calls wait for a worker,
+    ``interactive`` ones go before ``batch``.
     """
 
     op: str
@@ -125,6 +126,7 @@ class Call:
     stream: bool = False
     credit: int = 64
     idempotent: bool = False
+    priority: Literal["interactive", "batch"] = "interactive"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,9 @@ class PoolSpec(BaseModel):
     queue_limit: int = Field(default=1000, ge=1)
     #: How long a cancelled call may take to stop before its worker is killed.
     cancel_grace_s: float = Field(default=0.6, gt=0)
+    #: A worker is replaced after so many calls, or at such an age; it finishes what it has before.
+    recycle_after_calls: int | None = Field(default=None, ge=1)
+    recycle_after_s: float | None = Field(default=None, gt=0)
     #: Workers idle for longer are retired, down to ``min_ready``.
     idle_retire_s: float = Field(default=300.0, gt=0)
 

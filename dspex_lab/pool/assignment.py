@@ -32,6 +32,8 @@ class PoolSnapshot:
     workers: tuple[WorkerSnapshot, ...]
     idle_retire_s: float = float("inf")
     may_start: bool = True
+    #: Workers that finish their calls before they are replaced; they still take up their places.
+    leaving: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ def assign(pool: PoolSnapshot) -> Assignment:
     missing = -(-waiting // pool.concurrency) - starting
     floor = pool.min_ready - len(pool.workers)
     start = max(missing, floor, 0) if pool.may_start else 0
-    return Assignment(places, min(start, max(0, pool.size - len(pool.workers))), _retired(pool, set(places), waiting))
+    room = max(0, pool.size - len(pool.workers) - pool.leaving)
+    return Assignment(places, min(start, room), _retired(pool, set(places), waiting))
 
 
 def _places(pool: PoolSnapshot) -> tuple[str, ...]:

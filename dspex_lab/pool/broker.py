@@ -6,7 +6,6 @@ from a clock. What time alone decides (deadlines, silence, memory) is in ``healt
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 
 from dspex_lab.clock import Clock
@@ -82,7 +81,7 @@ class Broker:
         deadline = None if submit.timeout_s is None else now + submit.timeout_s
         self.calls[submit.id] = CallRecord(submit, payload, peer, now, deadline)
         self.peers[peer].calls.add(submit.id)
-        pool.queue.append(submit.id)
+        pool.queue.add(submit.id, peer, priority=submit.priority)
         pool.is_awake = True
         self.balance(pool)
 
@@ -106,7 +105,7 @@ class Broker:
         now = self._clock.monotonic()
         assignment = assign(pool.snapshot(now))
         for worker_id in assignment.places:
-            self._run(self.calls[pool.queue.popleft()], pool.workers[worker_id], now)
+            self._run(self.calls[pool.queue.take()], pool.workers[worker_id], now)
         for _ in range(assignment.start):
             self.workforce.start(pool)
         for worker_id in assignment.retire:
@@ -127,6 +126,7 @@ class Broker:
             span_id=submit.span_id,
             stream=submit.stream,
             credit=submit.credit,
+            segments=submit.segments,
         )
         self._outbox.send(worker.peer, message, call.payload)
 
@@ -181,14 +181,15 @@ class Broker:
             call.is_untouched = False
             self._outbox.send(call.caller, message)
 
-    def done(self, peer: bytes, message: Done, payload: Frames) -> None:
+    def done(self, peer: bytes, message: Done, payload: Frames) -> bool:
+        """Whether somebody gets the value."""
         call = self._call_of_worker(peer, message.id)
         if call is None:
-            return
+            return False
         if call.stop_error is not None:
             self._leave_worker(call)
             self._end(call, call.stop_error, is_told=call.is_answered)
-            return
+            return False
         self._leave_worker(call)
         self._forget(call)
         pool = self.workforce.pools[call.submit.pool]
@@ -202,9 +203,11 @@ class Broker:
             output_tokens=message.output_tokens,
             cost=message.cost,
             lm_calls=message.lm_calls,
+            segments=message.segments,
         )
         self._outbox.send(call.caller, answer, payload)
         self.balance(pool)
+        return True
 
     def failed(self, peer: bytes, message: Failed) -> None:
         call = self._call_of_worker(peer, message.id)
@@ -253,14 +256,12 @@ class Broker:
         )
         if call.submit.idempotent and call.is_untouched and error.retryable and call.attempts < _MAX_ATTEMPTS:
             call.phase, call.worker_id, call.interruptible = CallPhase.QUEUED, None, None
-            pool.queue.appendleft(call.submit.id)
+            pool.queue.put_back(call.submit.id, call.caller, priority=call.submit.priority)
         else:
             self._end(call, error)
 
     def _fail_queue(self, pool: PoolRecord) -> None:
-        waiting: Iterable[str] = list(pool.queue)
-        pool.queue.clear()
-        for call_id in waiting:
+        for call_id in pool.queue.take_all():
             error = WorkerLost(
                 f"The pool {pool.spec.name!r} cannot start a worker: {pool.trouble}", hint="See %lab logs."
             )
@@ -272,6 +273,7 @@ class Broker:
         worker.calls_done += 1
         if not worker.calls:
             worker.idle_since = self._clock.monotonic()
+        self.workforce.recycle_if_due(worker)
 
     def _end(self, call: CallRecord, error: LabError | dict[str, object], *, is_told: bool = False) -> None:
         """The call ends badly; its caller is told unless it was told before."""

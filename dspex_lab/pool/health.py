@@ -31,7 +31,7 @@ class Verdict:
     """What is to be done about one call or one worker, and the error that says why."""
 
     subject: str
-    action: str  # "expire" a call, "kill" a worker
+    action: str  # "expire" a call, "kill" or "recycle" a worker
     error: LabError | None = None
 
 
@@ -84,7 +84,7 @@ def _examine_worker(worker: WorkerRecord, pool: PoolRecord, now: float, limits: 
             "kill",
             WorkerLost(f"The worker {worker.id} did not say hello within {limits.worker_start_timeout_s:g} s."),
         )
-    if worker.phase is not WorkerPhase.READY:
+    if worker.phase not in (WorkerPhase.READY, WorkerPhase.DRAINING):
         return None
     if now - worker.last_heard >= limits.worker_silence_s:
         return Verdict(
@@ -101,6 +101,9 @@ def _examine_worker(worker: WorkerRecord, pool: PoolRecord, now: float, limits: 
                 hint="Raise the pool's max_memory_mb, or send less data at once.",
             ),
         )
+    age_s = pool.spec.recycle_after_s
+    if worker.phase is WorkerPhase.READY and age_s is not None and now - worker.since >= age_s:
+        return Verdict(worker.id, "recycle")
     return None
 
 
@@ -111,4 +114,7 @@ def enforce(broker: Broker, verdicts: Iterable[Verdict]) -> None:
             if call := broker.calls.get(verdict.subject):
                 broker.answer_early(call, verdict.error)
         elif worker := broker.workforce.workers.get(verdict.subject):
-            broker.workforce.kill(worker, verdict.error)
+            if verdict.action == "recycle":
+                broker.workforce.recycle_if_due(worker)
+            else:
+                broker.workforce.kill(worker, verdict.error)

@@ -24,6 +24,7 @@ from jupyter_client.manager import AsyncKernelManager
 from dspex_lab.pool.environment import clean_environment
 from dspex_lab.pool.rendezvous import ConnectionFile
 from dspex_lab.settings import PoolSpec, Settings
+from dspex_lab.wire.segments import prefix_of
 
 __all__ = ["KernelLifecycle"]
 
@@ -193,6 +194,7 @@ class KernelLifecycle:
             "address": self._connection.address,
             "key": self._connection.key,
             "heartbeat_s": self._settings.heartbeat_s,
+            "segment_prefix": prefix_of(self._connection.host_id, worker_id),
         }
         environment = clean_environment(os.environ, spec.env, scratch=str(worker.folder))
         if self._settings.model_dir is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
 from dspex_lab.errors import LabError
 from dspex_lab.pool.assignment import PoolSnapshot, WorkerSnapshot
+from dspex_lab.pool.waiting import WaitingCalls
 from dspex_lab.settings import PoolSpec
 from dspex_lab.wire.framing import Frames
 from dspex_lab.wire.messages import Submit
@@ -24,6 +24,8 @@ class WorkerPhase(Enum):
 
     STARTING = "starting"
     READY = "ready"
+    #: It finishes the calls that it has and takes no more: it is to be replaced.
+    DRAINING = "draining"
     STOPPING = "stopping"
     GONE = "gone"
 
@@ -33,7 +35,8 @@ class WorkerPhase(Enum):
 
 _WORKER_STEPS = {
     WorkerPhase.STARTING: frozenset({WorkerPhase.READY, WorkerPhase.STOPPING, WorkerPhase.GONE}),
-    WorkerPhase.READY: frozenset({WorkerPhase.STOPPING, WorkerPhase.GONE}),
+    WorkerPhase.READY: frozenset({WorkerPhase.DRAINING, WorkerPhase.STOPPING, WorkerPhase.GONE}),
+    WorkerPhase.DRAINING: frozenset({WorkerPhase.STOPPING, WorkerPhase.GONE}),
     WorkerPhase.STOPPING: frozenset({WorkerPhase.GONE}),
     WorkerPhase.GONE: frozenset[WorkerPhase](),
 }
@@ -130,7 +133,7 @@ class PoolRecord:
     """One pool: its spec, its waiting calls in order, its workers, its counters."""
 
     spec: PoolSpec
-    queue: deque[str] = field(default_factory=deque)
+    queue: WaitingCalls = field(default_factory=WaitingCalls)
     workers: dict[str, WorkerRecord] = field(default_factory=dict)
     counters: PoolCounters = field(default_factory=PoolCounters)
     #: A pool keeps no worker ready before its first call, or an order to start.
@@ -163,6 +166,7 @@ class PoolRecord:
             workers=workers,
             idle_retire_s=self.spec.idle_retire_s,
             may_start=now >= self.may_start_at,
+            leaving=sum(worker.phase is WorkerPhase.DRAINING for worker in self.workers.values()),
         )
 
     def statistics(self, now: float) -> dict[str, Any]:

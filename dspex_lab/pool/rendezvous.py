@@ -21,6 +21,7 @@ from typing import IO
 
 from dspex_lab.errors import HostUnavailable
 from dspex_lab.settings import Settings
+from dspex_lab.wire.segments import realm_of, sweep
 
 __all__ = ["LOG", "ConnectionFile", "HostLock", "clear_remains", "find_host", "start_host"]
 
@@ -118,6 +119,7 @@ def clear_remains(folder: Path) -> None:
     ConnectionFile.remove(folder)
     for path in folder.iterdir():
         if path.is_dir() and _HOST_FOLDER.fullmatch(path.name):
+            sweep(realm_of(path.name))
             shutil.rmtree(path, ignore_errors=True)
         elif path.name.startswith(f"{_FILE}."):
             path.unlink(missing_ok=True)

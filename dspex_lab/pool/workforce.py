@@ -104,9 +104,20 @@ class Workforce:
         self._on_change(worker)
         return worker
 
+    def recycle_if_due(self, worker: WorkerRecord) -> None:
+        """Replace a worker that did enough calls or is old enough, after the calls that it has."""
+        spec, now = self.pools[worker.pool].spec, self._clock.monotonic()
+        is_worn = spec.recycle_after_calls is not None and worker.calls_done >= spec.recycle_after_calls
+        is_old = spec.recycle_after_s is not None and now - worker.since >= spec.recycle_after_s
+        if worker.phase is WorkerPhase.READY and (is_worn or is_old):
+            worker.step(WorkerPhase.DRAINING, now)
+            self._on_change(worker)
+        if worker.phase is WorkerPhase.DRAINING and not worker.calls:
+            self.stop(worker)
+
     def stop(self, worker: WorkerRecord) -> None:
         """Let an idle worker go."""
-        if worker.phase in (WorkerPhase.STARTING, WorkerPhase.READY):
+        if worker.phase in (WorkerPhase.STARTING, WorkerPhase.READY, WorkerPhase.DRAINING):
             worker.step(WorkerPhase.STOPPING, self._clock.monotonic())
             self._on_change(worker)
             self._kernels.stop(worker.id)
@@ -116,7 +127,7 @@ class Workforce:
 
     def kill(self, worker: WorkerRecord, error: LabError | None = None) -> None:
         """End the worker now; ``error`` is what its calls will fail with (None: ``WorkerLost``)."""
-        if worker.phase in (WorkerPhase.STARTING, WorkerPhase.READY):
+        if worker.phase in (WorkerPhase.STARTING, WorkerPhase.READY, WorkerPhase.DRAINING):
             worker.step(WorkerPhase.STOPPING, self._clock.monotonic())
         worker.stop_error = worker.stop_error or error
         self._on_change(worker)
@@ -138,7 +149,7 @@ class Workforce:
                 else f"its workers end before they are ready (exit status {status})"
             )
             log.warning("Worker %s did not start: %s.", worker.id, pool.trouble)
-        elif was is WorkerPhase.READY or was_killed:
+        elif was in (WorkerPhase.READY, WorkerPhase.DRAINING) or was_killed:
             pool.counters.lost_workers += 1
             log.warning("Worker %s died (exit status %s).", worker.id, status)
         self._on_change(worker)

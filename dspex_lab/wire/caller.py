@@ -25,8 +25,10 @@ from dspex_lab.wire.messages import (
     Notice,
     Reply,
     Request,
+    Segment,
     Submit,
 )
+from dspex_lab.wire.segments import Segments
 
 __all__ = ["Caller", "RemoteCall"]
 
@@ -49,6 +51,8 @@ class RemoteCall:
         self._end.add_done_callback(lambda future: future.cancelled() or future.exception())
         self._is_discarding = not call.stream
         self._made_at = asyncio.get_running_loop().time()
+        #: What of the arguments lies in shared memory; it goes with the call.
+        self.segments: tuple[Segment, ...] = ()
         self._timer: asyncio.TimerHandle | None = None
         if call.timeout_s is not None:
             self._timer = asyncio.get_running_loop().call_later(call.timeout_s + _DEADLINE_GRACE_S, self._expire)
@@ -125,6 +129,7 @@ class RemoteCall:
         """End the call, once; what comes later is dropped."""
         if self._timer is not None:
             self._timer.cancel()
+        self._caller.segments.remove(self.segments)
         if self._end.done():
             return
         if isinstance(result, LabError):
@@ -148,10 +153,11 @@ class RemoteCall:
 
 
 class Caller:
-    """Every call and request under way through one connection."""
+    """Every call and request under way through one connection. ``segments`` is its way to shared memory."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, segments: Segments | None = None) -> None:
         self.send = send
+        self.segments = segments or Segments()
         self._calls: dict[str, RemoteCall] = {}
         self._requests: dict[str, asyncio.Future[Any]] = {}
 
@@ -174,7 +180,7 @@ class Caller:
         if pending.has_ended:
             return
         try:
-            payload = encode(call.args)
+            payload, pending.segments = self.segments.place(encode(call.args), is_kept=call.idempotent)
         except LabError as error:
             pending.finish(error)
             return
@@ -191,6 +197,8 @@ class Caller:
             stream=call.stream,
             credit=call.credit,
             idempotent=call.idempotent,
+            segments=pending.segments,
+            priority=0 if call.priority == "interactive" else 1,
         )
         try:
             self.send(message, payload)
@@ -234,10 +242,11 @@ class Caller:
     def _finish(self, message: Done, payload: Frames) -> None:
         call = self._calls.pop(message.id, None)
         if call is None:
+            self.segments.remove(message.segments)
             return
         try:
-            value = decode(payload)
-        except ProtocolError as error:
+            value = decode(self.segments.restore(payload, message.segments))
+        except LabError as error:
             call.finish(error)
             return
         usage = Usage(message.input_tokens, message.output_tokens, message.cost, message.lm_calls)

@@ -1,12 +1,13 @@
 """Every message of the house, typed once: what a peer (a notebook or a worker) and the host say to one another.
 
 A message is one multipart ZMQ message: a msgpack header (one of the structs below, tagged) and then the frames of
-its payload, which the host passes on unread. Unknown tags and unknown fields are a :class:`ProtocolError`.
+its payload, which the host passes on unread; large frames are empty and lie in shared memory instead, where the
+message's ``segments`` say. Unknown tags and unknown fields are a :class:`ProtocolError`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -28,17 +29,28 @@ __all__ = [
     "Reply",
     "Request",
     "Run",
+    "Segment",
     "Started",
     "Submit",
     "Welcome",
 ]
 
 #: Raised with every change to the shape of a message. Golden bytes: ``tests/unit/wire/``.
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True):
     """The base of all messages."""
+
+
+class Segment(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where a frame of the payload lies instead (``dspex_lab.wire.segments``): its number, and a file's name."""
+
+    frame: Annotated[int, msgspec.Meta(ge=0)]
+    name: str
+    size_bytes: Annotated[int, msgspec.Meta(gt=0)]
+    #: The reader leaves it: the call may run again elsewhere.
+    is_kept: bool = False
 
 
 # --- from a peer to the host ------------------------------------------------------------------------------------
@@ -55,7 +67,8 @@ class Hello(Message, frozen=True, tag="hello"):
 
 
 class Submit(Message, frozen=True, tag="submit"):
-    """A call to run; the payload holds its arguments. ``timeout_s`` is what is left of the caller's time."""
+    """A call to run; the payload holds its arguments. ``timeout_s`` is what is left of the caller's time; among
+    waiting calls a lower ``priority`` is served first."""
 
     id: str
     op: str
@@ -67,6 +80,8 @@ class Submit(Message, frozen=True, tag="submit"):
     stream: bool = False
     credit: int = 64
     idempotent: bool = False
+    segments: tuple[Segment, ...] = ()
+    priority: int = 0
 
 
 class Cancel(Message, frozen=True, tag="cancel"):
@@ -136,6 +151,7 @@ class Done(Message, frozen=True, tag="done"):
     output_tokens: int = 0
     cost: float | None = None
     lm_calls: int = 0
+    segments: tuple[Segment, ...] = ()
 
 
 class Failed(Message, frozen=True, tag="failed"):
@@ -150,11 +166,12 @@ class Failed(Message, frozen=True, tag="failed"):
 
 
 class Welcome(Message, frozen=True, tag="welcome"):
-    """The host took the peer in."""
+    """The host took the peer in, which may make segments whose names begin with ``segment_prefix``."""
 
     version: int
     host_id: str
     pid: int
+    segment_prefix: str = ""
 
 
 class Refused(Message, frozen=True, tag="refused"):
@@ -173,6 +190,7 @@ class Run(Message, frozen=True, tag="run"):
     span_id: str | None = None
     stream: bool = False
     credit: int = 64
+    segments: tuple[Segment, ...] = ()
 
 
 class Reply(Message, frozen=True, tag="reply"):

@@ -26,8 +26,11 @@ LEGAL = {
     (WorkerPhase.STARTING, WorkerPhase.READY),
     (WorkerPhase.STARTING, WorkerPhase.STOPPING),
     (WorkerPhase.STARTING, WorkerPhase.GONE),
+    (WorkerPhase.READY, WorkerPhase.DRAINING),
     (WorkerPhase.READY, WorkerPhase.STOPPING),
     (WorkerPhase.READY, WorkerPhase.GONE),
+    (WorkerPhase.DRAINING, WorkerPhase.STOPPING),
+    (WorkerPhase.DRAINING, WorkerPhase.GONE),
     (WorkerPhase.STOPPING, WorkerPhase.GONE),
 }
 
