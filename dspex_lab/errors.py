@@ -61,8 +61,10 @@ class LabError(Exception):
         """What IPython shows in place of a traceback: the message, the user's own line, the hint."""
         shows_place = getattr(self, "line", None) is not None or bool(getattr(self, "where", ""))
         own_line = "" if shows_place else _own_line(self.__traceback__)
-        head, *rest = str(self).split("\n")
-        return [f"{type(self).__name__}: {head}", *([own_line] if own_line else []), *rest]
+        lines = f"{type(self).__name__}: {self}".split("\n")
+        # The place stands behind the details and before the hint.
+        end = len(lines) - (self.hint.count("\n") + 1 if self.hint else 0)
+        return [*lines[:end], *([own_line] if own_line else []), *lines[end:]]
 
     def to_dict(self) -> dict[str, Any]:
         """The error as plain data, for the wire, the journal and the panels."""

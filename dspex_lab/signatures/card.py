@@ -13,7 +13,8 @@ __all__ = ["html_card", "one_line", "text_card"]
 
 _CELL = "padding:0.25em 0.9em 0.25em 0;text-align:left;vertical-align:top;border:0;background:none;white-space:normal"
 _RULE = "border-top:1px solid color-mix(in srgb, currentColor 18%, transparent)"
-_CODE = "font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:0.95em;background:none;color:inherit"
+_FONT = "font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:0.95em"
+_CODE = f"{_FONT};padding:0;background:none;color:inherit"
 
 
 def one_line(signature: Signature) -> str:
@@ -44,7 +45,7 @@ def html_card(signature: Signature) -> str:
     return (
         '<div style="display:inline-block;max-width:56em;padding:0.7em 1em 0.5em;border-radius:6px;'
         'border:1px solid color-mix(in srgb, currentColor 25%, transparent)">'
-        '<table style="border-collapse:collapse;margin:0;border:0;color:inherit">'
+        '<table style="border-collapse:collapse;min-width:24em;margin:0;border:0;color:inherit">'
         f'<caption style="caption-side:top;text-align:left;color:inherit;padding:0 0 0.5em">'
         f'<strong style="font-size:1.1em">{escape(signature.name)}</strong>'
         f'<div style="opacity:0.75;padding-top:0.15em">{instructions}</div></caption>'

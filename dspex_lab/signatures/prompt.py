@@ -61,7 +61,7 @@ class Prompt:
         """The reason why this signature's prompt must be left to DSPy; "" when it need not be."""
         for item in self._signature.fields:
             if is_left_to_dspy(item.annotation) and not (item.is_input and _dspy_name(item) in _NATIVE_INPUTS):
-                return f"`{item.name}` has the DSPy type {annotation_name(self._types[item.name])}"
+                return f"`{item.name}` has the DSPy type {_shown_type(item)}"
         try:
             _ = self._systems
         except SignatureError as error:
@@ -230,6 +230,11 @@ def _past(history: Any) -> Sequence[Mapping[str, Any]]:
         return ()
     messages = history.get("messages", ()) if isinstance(history, Mapping) else getattr(history, "messages", history)
     return tuple(messages)
+
+
+def _shown_type(item: Field) -> str:
+    """A field's type for people; DSPy's annotation_name shows some of its own types as ``str``."""
+    return _dspy_name(item) or annotation_name(without_metadata(item.annotation))
 
 
 def _dspy_name(item: Field) -> str:
