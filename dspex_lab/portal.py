@@ -6,6 +6,7 @@ kernel ends at once (a top-level ``await`` cannot promise that), and the interru
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -36,7 +37,23 @@ class Portal:
 
     def start(self, function: Callable[..., Awaitable[T]], *args: object) -> Future[T]:
         """Start ``function(*args)`` on the loop; cancelling the future cancels it there."""
-        return self._portal.start_task_soon(function, *args)
+        begun: list[asyncio.Task[object]] = []
+        is_abandoned = False
+
+        async def work() -> T:
+            if is_abandoned:
+                raise asyncio.CancelledError
+            begun.extend(filter(None, [asyncio.current_task()]))
+            return await function(*args)
+
+        try:
+            return self._portal.start_task_soon(work)
+        except BaseException:
+            # An interrupt may come when the work has begun and its future is not here yet.
+            is_abandoned = True
+            for task in begun:
+                task.get_loop().call_soon_threadsafe(task.cancel)
+            raise
 
     def call_soon(self, function: Callable[..., T], *args: object) -> T:
         """Call the plain ``function(*args)`` on the loop's thread and wait for its value."""

@@ -2,44 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dspex_lab.magics.lab_magic import COMMANDS
+from dspex_lab.magics.pipeline_line import FLAGS
+from dspex_lab.pipelines.constructors import CONSTRUCTORS
 from dspex_lab.settings import default_pools
 from dspex_lab.signatures import completions as signature_completions
 
-__all__ = ["complete"]
+__all__ = ["Offer", "complete"]
 
-_PIPELINE_FLAGS = ("--run", "--background", "--dry-run")
+_LM_SETTINGS = ("api_base=", "temperature=", "max_tokens=", "timeout_s=")
+_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*\Z")
 
 
-def complete(text: str, cursor: int, namespace: Mapping[str, Any]) -> list[str] | None:
-    """Whole words that could stand at ``cursor`` (a character offset in ``text``), or None where the text is not
-    ours and Python's own completion should have its way."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Whole words that could stand at the cursor; ``is_exclusive``: Python's own completion has nothing to add."""
+
+    words: tuple[str, ...] = ()
+    is_exclusive: bool = True
+
+
+_NOTHING = Offer()
+
+
+def complete(text: str, cursor: int, namespace: Mapping[str, Any]) -> Offer:
+    """What could stand at ``cursor`` (a character offset in ``text``); no words where the text is not ours."""
     first, newline, body = text.partition("\n")
     start = len(first) + len(newline)
-    if first.startswith("%%signature") and cursor >= start and newline:
-        return signature_completions(body, cursor - start, namespace=namespace)
     before = text[:cursor]
     line = before.rpartition("\n")[2]
     if line.startswith("%lab "):
-        return _lab_words(line)
-    if first.startswith("%%pipeline") and cursor <= len(first) and line.rpartition(" ")[2].startswith("-"):
-        return _starting(line.rpartition(" ")[2], _PIPELINE_FLAGS)
-    return None
+        return _starting(*_lab_words(line))
+    if first.startswith("%%signature") and newline and cursor >= start:
+        return Offer(tuple(signature_completions(body, cursor - start, namespace=namespace)))
+    if first.startswith("%%pipeline"):
+        return _pipeline(line, is_body=bool(newline) and cursor >= start)
+    return _NOTHING
 
 
-def _lab_words(line: str) -> list[str]:
+def _pipeline(line: str, *, is_body: bool) -> Offer:
+    word = line.rpartition(" ")[2]
+    if not is_body:
+        return _starting(word, FLAGS) if word.startswith("-") else _NOTHING
+    name = _NAME.search(line)
+    if name is None or "#" in line:
+        return _NOTHING
+    return Offer(_starting(name[0], CONSTRUCTORS).words, is_exclusive=False)
+
+
+def _lab_words(line: str) -> tuple[str, Iterable[str]]:
+    """The word before the cursor, and what could stand in its place."""
     _, *words = line.split(" ")
     if len(words) == 1:
-        return _starting(words[0], COMMANDS)
+        return words[0], COMMANDS
     if len(words) == 2 and words[0] in ("start", "pools"):
-        return _starting(words[1], [spec.name for spec in default_pools()])
+        return words[1], [spec.name for spec in default_pools()]
     if len(words) > 2 and words[0] == "lm":
-        return _starting(words[-1], ("api_base=", "temperature=", "max_tokens=", "timeout_s="))
-    return []
+        return words[-1], _LM_SETTINGS
+    return "", ()
 
 
-def _starting(word: str, names: Any) -> list[str]:
-    return [name for name in names if name.startswith(word)]
+def _starting(word: str, names: Iterable[str]) -> Offer:
+    return Offer(tuple(name for name in names if name.startswith(word)))

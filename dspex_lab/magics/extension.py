@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
@@ -53,37 +53,34 @@ class LabMagics(Magics):
     lab.__doc__ = help_texts.LAB
 
 
-class _Matcher:
-    """A matcher of IPython's completer (its API version 2); imports what it needs when Tab is pressed."""
+_MATCHER_ID = "dspex_lab"
 
-    matcher_priority = 100
-    matcher_identifier = "dspex_lab"
-    matcher_api_version = 2
 
-    def __init__(self, shell: InteractiveShell) -> None:
-        self._shell = shell
+def _matcher(shell: InteractiveShell) -> Any:
+    """A matcher for IPython's completer; it imports what it needs when Tab is pressed."""
 
-    def __call__(self, context: CompletionContext) -> SimpleMatcherResult:
+    # A plain function: IPython asks matchers for their __qualname__, and all completion fails where one has none.
+    @context_matcher(priority=100, identifier=_MATCHER_ID)  # type: ignore[untyped-decorator]
+    def match(context: CompletionContext) -> SimpleMatcherResult:
         from dspex_lab.magics.completion import complete
 
         lines = context.full_text.split("\n")
         cursor = sum(len(line) + 1 for line in lines[: context.cursor_line]) + context.cursor_position
-        words = complete(context.full_text, cursor, self._shell.user_ns)
-        if words is None:
-            return {"completions": []}
-        found = [SimpleCompletion(word, type="keyword") for word in words]
-        return {"completions": found, "suppress": bool(words), "ordered": True}
+        offer = complete(context.full_text, cursor, shell.user_ns)
+        found = [SimpleCompletion(word, type="keyword") for word in offer.words]
+        return {"completions": found, "suppress": offer.is_exclusive and bool(found), "ordered": True}
+
+    return match
 
 
 def load(shell: InteractiveShell) -> None:
     """Register everything with ``shell``; loading twice changes nothing."""
     shell.register_magics(LabMagics)
-    matchers = shell.Completer.custom_matchers
-    if not any(isinstance(matcher, _Matcher) for matcher in matchers):
-        matchers.append(_Matcher(shell))
+    unload(shell)
+    shell.Completer.custom_matchers.append(_matcher(shell))
 
 
 def unload(shell: InteractiveShell) -> None:
     """Take the completion away; IPython has no way to take magics away."""
     matchers = shell.Completer.custom_matchers
-    matchers[:] = [matcher for matcher in matchers if not isinstance(matcher, _Matcher)]
+    matchers[:] = [one for one in matchers if getattr(one, "matcher_identifier", "") != _MATCHER_ID]

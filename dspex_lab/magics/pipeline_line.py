@@ -6,6 +6,7 @@ Reads the line as Python reads it, token by token, and evaluates nothing; knows 
 from __future__ import annotations
 
 import io
+import itertools
 import keyword
 import re
 import token
@@ -64,8 +65,8 @@ def parse_line(line: str) -> PipelineLine:
     flags: set[str] = set()
     inputs: dict[str, str] = {}
     places: dict[str, int] = {}
-    for mark, following in zip(marks, [*(one.start for one in marks[1:]), end], strict=True):
-        text = line[mark.after : following].strip()
+    for mark, following in itertools.zip_longest(marks, marks[1:]):
+        text = line[mark.after : following.start if following else end].strip()
         if mark.text.startswith("--"):
             _check_flag(line, mark, text)
             flags.add(mark.text)
@@ -107,7 +108,7 @@ def _marks(line: str, start: int) -> tuple[list[_Mark], int]:
     end = depth = lambdas = flag_end = 0
     before: tokenize.TokenInfo | None = None
     tokens = list(_tokens(line, start))
-    for this, following in zip(tokens, [*tokens[1:], None], strict=True):
+    for this, following in itertools.zip_longest(tokens, tokens[1:]):
         at = this.start[1]
         if this.type == token.COMMENT:
             return marks, at

@@ -34,8 +34,15 @@ def define_pipeline(line: str, cell: str, namespace: MutableMapping[str, Any]) -
     if not asked.is_run:
         lab.start_in_background()
         return made
-    run = made.submit(**inputs)
-    show_run(lab, run, is_background=asked.is_background)
+    try:
+        run = made.submit(**inputs)
+        show_run(lab, run, is_background=asked.is_background)
+    except KeyboardInterrupt:
+        # Wherever it struck: what runs of this new pipeline is this cell's.
+        for one in lab.launcher.runs:
+            if one.plan is made.plan:
+                one.cancel()
+        raise
     return run if asked.is_background else None
 
 
@@ -59,7 +66,7 @@ def show_run(lab: Lab, run: Run, *, is_background: bool = False) -> None:
             return
         run.result()
     except KeyboardInterrupt:
-        run.cancel()
+        run.cancel()  # first of all: the panel waits for the run's end
         raise
     finally:
         if not is_background:

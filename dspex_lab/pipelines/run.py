@@ -77,6 +77,9 @@ class Run:
             portal.start(self._main)
         except RuntimeError as error:
             raise HostUnavailable("The lab is closed.", hint="Open it again, or restart the kernel.") from error
+        except BaseException:  # an interrupt: nobody would have the run in hand
+            self.cancel()
+            raise
         return self
 
     # --- what users ask -------------------------------------------------------------------------------------------
