@@ -22,6 +22,7 @@ from dspex_lab.sockets import PolledSocket
 from dspex_lab.wire.caller import Caller, RemoteCall
 from dspex_lab.wire.framing import Frames, pack, unpack_from_host
 from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Hello, Message, Refused, Welcome
+from dspex_lab.wire.segments import Segments
 
 __all__ = ["KernelBackend"]
 
@@ -134,6 +135,7 @@ class KernelBackend:
             hint="Call again: another host is started. %lab logs shows the old one's last words.",
         )
         self._caller.fail_all(error)
+        self._caller.segments.sweep_host()
         if self._welcome is not None and not self._welcome.done():
             self._welcome.set_exception(error)
 
@@ -157,6 +159,7 @@ class KernelBackend:
         match message:
             case Welcome():
                 if self._welcome is not None and not self._welcome.done():
+                    self._caller.segments = Segments(message.segment_prefix)
                     self._welcome.set_result(message)
             case Refused():
                 self._refused(error_from_dict(message.error))

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import zmq
 
 from dspex_lab.clock import Clock, SystemClock
@@ -43,10 +44,12 @@ from dspex_lab.wire.messages import (
     Refused,
     Reply,
     Request,
+    Segment,
     Started,
     Submit,
     Welcome,
 )
+from dspex_lab.wire.segments import belong_to, discard, hand_over, prefix_of, realm_of, sweep
 
 __all__ = ["Host"]
 
@@ -118,11 +121,16 @@ class Host:
             self._unwatch(peer)
         await self.kernels.aclose()
         self._socket.close()
+        sweep(realm_of(self.connection.host_id))
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- messages ---------------------------------------------------------------------------------------------
 
     def send(self, peer: bytes, message: Message, payload: Frames = ()) -> None:
+        if isinstance(message, Done) and message.segments:
+            # From now on the value is its reader's, and goes with it.
+            segments = hand_over(message.segments, self._segment_prefix(peer))
+            message = msgspec.structs.replace(message, segments=segments)
         self._socket.send([peer, *pack(message, payload)])
 
     def _receive(self, frames: Sequence[bytes]) -> None:
@@ -149,17 +157,18 @@ class Host:
         self.broker.add_peer(peer, hello)
         if hello.role != "worker":
             self._watch_process(peer, hello.pid)
-        self.send(peer, Welcome(PROTOCOL_VERSION, self.connection.host_id, os.getpid()))
+        self.send(peer, Welcome(PROTOCOL_VERSION, self.connection.host_id, os.getpid(), self._segment_prefix(peer)))
 
     def _handle(self, peer: bytes, message: FromPeer, payload: Frames) -> None:
         broker = self.broker
         match message:
             case Submit():
+                self._check_segments(peer, message.segments)
                 broker.submit(peer, message, payload)
             case ChunkOut():
                 broker.chunk(peer, message)
             case Done():
-                broker.done(peer, message, payload)
+                self._done(peer, message, payload)
             case Failed():
                 broker.failed(peer, message)
             case Started():
@@ -176,6 +185,20 @@ class Host:
             case Goodbye():
                 self._forget_client(peer)
 
+    def _done(self, peer: bytes, message: Done, payload: Frames) -> None:
+        self._check_segments(peer, message.segments)
+        if not self.broker.done(peer, message, payload):
+            discard(message.segments)
+
+    def _check_segments(self, peer: bytes, segments: Sequence[Segment]) -> None:
+        if not belong_to(self._segment_prefix(peer), segments):
+            raise ProtocolError("A segment that is not its sender's came in.")
+
+    def _segment_prefix(self, peer: bytes) -> str:
+        """What the names of a peer's segments begin with. A worker's id has a hyphen in it, a client's never."""
+        worker = self.broker.peers[peer].worker
+        return prefix_of(self.connection.host_id, worker.id if worker else peer.hex())
+
     def _answer(self, peer: bytes, request: Request) -> None:
         try:
             reply = Reply(request.id, value=self._orders.carry_out(request.method, request.params))
@@ -187,6 +210,7 @@ class Host:
 
     def _worker_exited(self, worker_id: str, status: int, reason: str) -> None:
         self.broker.worker_exited(worker_id, status, reason)
+        sweep(prefix_of(self.connection.host_id, worker_id))
 
     def _watch_process(self, peer: bytes, pid: int) -> None:
         """Be told at once when the client's process ends, however it ends."""
@@ -205,7 +229,10 @@ class Host:
 
     def _forget_client(self, peer: bytes) -> None:
         self._unwatch(peer)
-        self.broker.remove_peer(peer)
+        if peer in self.broker.peers:
+            prefix = self._segment_prefix(peer)
+            self.broker.remove_peer(peer)
+            sweep(prefix)
 
     def log_files(self) -> list[Path]:
         """Where the host, the zygote and the workers write."""

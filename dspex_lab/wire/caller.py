@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from dspex_lab.calls import Call, Chunk, Result, Usage, new_id
-from dspex_lab.errors import Cancelled, DeadlineExceeded, LabError, ProtocolError, ValidationError, error_from_dict
+from dspex_lab.errors import Cancelled, DeadlineExceeded, LabError, ValidationError, error_from_dict
 from dspex_lab.wire.codec import decode, encode
 from dspex_lab.wire.framing import Frames
 from dspex_lab.wire.messages import (

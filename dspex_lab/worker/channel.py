@@ -21,6 +21,7 @@ from dspex_lab.sockets import PolledSocket
 from dspex_lab.wire.caller import Caller
 from dspex_lab.wire.framing import Frames, pack, unpack_from_host
 from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Heartbeat, Hello, Message, Refused, Welcome
+from dspex_lab.wire.segments import Segments
 from dspex_lab.worker.dispatch import Dispatcher
 from dspex_lab.worker.engines.pool import NEURAL_POOL
 from dspex_lab.worker.engines.router import EngineSet, close_engines, install_engines
@@ -39,6 +40,8 @@ class WorkerConfig:
     address: str
     key: str
     heartbeat_s: float = 1.0
+    #: What the names of its segments begin with; "": it uses no shared memory.
+    segment_prefix: str = ""
 
     @staticmethod
     def model_dir() -> Path | None:
@@ -63,8 +66,9 @@ class Channel:
 
     async def _serve(self) -> None:
         self._socket = PolledSocket(zmq.DEALER, self._receive)
-        self._caller = Caller(self._send)
-        self._dispatcher = Dispatcher(self._main, self._send, self._caller.submit)
+        segments = Segments(self._config.segment_prefix)
+        self._caller = Caller(self._send, segments)
+        self._dispatcher = Dispatcher(self._main, self._send, self._caller.submit, segments)
         self._socket.connect(self._config.address)
         config = self._config
         self._send(Hello(PROTOCOL_VERSION, config.key, "worker", config.worker_id, os.getpid()), ())

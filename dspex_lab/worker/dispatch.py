@@ -17,11 +17,14 @@ from concurrent.futures import Future
 from types import FrameType
 from typing import Any
 
+import msgspec
+
 from dspex_lab.calls import Call, Code, TraceContext
 from dspex_lab.errors import Cancelled, ProtocolError
 from dspex_lab.wire.codec import decode, encode
 from dspex_lab.wire.framing import Frames
 from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Failed, Message, Run, Started
+from dspex_lab.wire.segments import Segments
 from dspex_lab.worker.context import NestedCall, OpContext, current_context
 from dspex_lab.worker.failures import to_lab_error
 from dspex_lab.worker.ops.base import Operation, registered_operations
@@ -70,6 +73,13 @@ class Execution:
             deadline=None if run.timeout_s is None else now + run.timeout_s,
         )
 
+    def arguments(self, payload: Frames) -> dict[str, Any]:
+        """What ``payload`` holds, with what ``Code`` carried in its place. Once: large frames are read by it."""
+        arguments = _unwrap(decode(self._dispatcher.segments.restore(payload, self.run.segments), allow_code=True))
+        if not isinstance(arguments, dict):
+            raise ProtocolError("The arguments of a call are a mapping.")
+        return arguments
+
     async def emit(self, field: str, text: str) -> None:
         """Send ``text`` as a chunk as soon as the reader has room for it. Nobody reads a call that was cancelled: what
         waits then, or comes later, is cancelled too, which ends plain functions that no signal reaches."""
@@ -113,13 +123,21 @@ class Execution:
 
 
 class Dispatcher:
-    """Turns ``Run``, ``Cancel`` and ``Credit`` into executions; call it on the services loop."""
+    """Turns ``Run``, ``Cancel`` and ``Credit`` into executions; call it on the services loop. ``segments`` is its way
+    to shared memory."""
 
-    def __init__(self, main: asyncio.AbstractEventLoop, send: Send, submit: Callable[[Call], NestedCall]) -> None:
+    def __init__(
+        self,
+        main: asyncio.AbstractEventLoop,
+        send: Send,
+        submit: Callable[[Call], NestedCall],
+        segments: Segments | None = None,
+    ) -> None:
         self.main = main
         self.services = asyncio.get_running_loop()
         self.send = send
         self.submit = submit
+        self.segments = segments or Segments()
         self._executions: dict[str, Execution] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -161,7 +179,7 @@ class Dispatcher:
                 cost=usage.cost,
                 lm_calls=usage.lm_calls,
             )
-            answer = done, encode(value)
+            answer = self._placed(done, value)
         except asyncio.CancelledError:
             answer = Failed(run.id, Cancelled(f"{run.op} was cancelled.").to_dict()), ()
         except BaseException as error:  # the one edge where whatever an operation raises is mapped
@@ -169,6 +187,10 @@ class Dispatcher:
         self._executions.pop(run.id, None)
         execution.end()
         self.send(*answer)
+
+    def _placed(self, done: Done, value: Any) -> tuple[Message, Frames]:
+        payload, segments = self.segments.place(encode(value))
+        return msgspec.structs.replace(done, segments=segments) if segments else done, payload
 
     async def _value(self, execution: Execution, payload: Frames) -> Any:
         # Tasks and callbacks copy the context in which they are made, on whichever loop they run.
@@ -179,7 +201,7 @@ class Dispatcher:
             task = asyncio.current_task()
             if task is not None:
                 execution.set_cancel(task.cancel)
-            return await operation.function(execution.context, **_arguments(payload))
+            return await operation.function(execution.context, **execution.arguments(payload))
         if operation.is_async:
             return await self._on_main_loop(execution, _call(operation, execution, payload))
         value = await self._on_main_thread(operation, execution, payload)
@@ -229,7 +251,7 @@ class Dispatcher:
             outcome: Future[Any] = Future()
             try:
                 with interruptible():
-                    outcome.set_result(operation.function(execution.context, **_arguments(payload)))
+                    outcome.set_result(operation.function(execution.context, **execution.arguments(payload)))
             except KeyboardInterrupt:
                 outcome = Future()
                 outcome.cancel()
@@ -263,7 +285,7 @@ async def _guarded(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def _call(operation: Operation, execution: Execution, payload: Frames) -> Any:
-    return await operation.function(execution.context, **_arguments(payload))
+    return await operation.function(execution.context, **execution.arguments(payload))
 
 
 class interruptible:  # noqa: N801 - reads as the context manager that it is
@@ -284,13 +306,6 @@ class interruptible:  # noqa: N801 - reads as the context manager that it is
 
 def _raise_interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _arguments(payload: Frames) -> dict[str, Any]:
-    arguments = _unwrap(decode(payload, allow_code=True))
-    if not isinstance(arguments, dict):
-        raise ProtocolError("The arguments of a call are a mapping.")
-    return arguments
 
 
 def _unwrap(value: Any) -> Any:

@@ -26,6 +26,7 @@ from dspex_lab.wire.messages import (
     Reply,
     Request,
     Run,
+    Segment,
     Started,
     Submit,
     Welcome,
@@ -51,6 +52,7 @@ FROM_PEER: list[tuple[Message, str]] = [
     ),
     (ChunkOut("c", 2, "t"), "84a474797065a56368756e6ba26964a163a373657102a474657874a174"),
     (Done("c", worker="w"), "83a474797065a4646f6e65a26964a163a6776f726b6572a177"),
+    (Done("c", segments=(Segment(0, "n", 9),)), "83a474797065a4646f6e65a26964a163a87365676d656e7473919400a16e09c2"),
     (Failed("c", {"type": "X"}), "83a474797065a66661696c6564a26964a163a56572726f7281a474797065a158"),
 ]
 FROM_HOST: list[tuple[Message, str]] = [
@@ -66,7 +68,7 @@ BOTH_WAYS = [entry for entry in FROM_PEER if isinstance(entry[0], Cancel | Credi
 @pytest.mark.parametrize(("message", "golden"), [*FROM_PEER, *FROM_HOST], ids=lambda one: type(one).__name__)
 def test_bytes_are_golden(message: Message, golden: str) -> None:
     """The bytes of a message change only together with the protocol's version."""
-    assert PROTOCOL_VERSION == 1
+    assert PROTOCOL_VERSION == 2
     assert bytes(pack(message)[0]).hex() == golden
 
 
