@@ -53,6 +53,9 @@ class HybridAttempt:
         )
 
     async def _answer(self, task: Task, question: Question, settings: CallSettings) -> Result:
+        call = question.call(task.operation, settings)
+        if not call.stream:
+            return await see_call_through(task, self.backend, call, task.take_chunk)
         fields = question.fields()
         last: Chunk | None = None
 
@@ -61,7 +64,7 @@ class HybridAttempt:
             last = chunk
             _show(task, chunk, fields.feed(chunk.text))
 
-        result = await see_call_through(task, self.backend, question.call(task.operation, settings), take)
+        result = await see_call_through(task, self.backend, call, take)
         if last is not None:
             _show(task, last, fields.close())
         return result

@@ -42,6 +42,6 @@ def test_the_quickstart_runs(tmp_path: Path) -> None:
     assert re.search(r"mood: (positive|negative|mixed)", done.stdout)
     assert re.search(r"stars: [1-5]\b", done.stdout)
     assert re.search(r"native\b.*\b(ms|s)\b", done.stdout)
-    assert re.search(r"python\b.*\b(ms|s)\b.*tok/s", done.stdout)
+    assert re.search(r"hybrid\b.*\b(ms|s)\b.*tok/s", done.stdout)
     page = (tmp_path / "01_quickstart.html").read_text()
     assert "chain_of_thought" in page
