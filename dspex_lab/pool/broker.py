@@ -93,6 +93,8 @@ class Broker:
             )
         if submit.id in self.calls:
             return ProtocolError("A call with this id is under way.")
+        if (refusal := self.workforce.refusal(pool)) is not None:
+            return refusal
         if len(pool.queue) >= pool.spec.queue_limit:
             return PoolSaturated(
                 f"The pool {pool.spec.name!r} has {len(pool.queue)} calls waiting, its limit.",

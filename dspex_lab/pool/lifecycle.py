@@ -15,13 +15,16 @@ import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
+from dspex_lab.errors import LabError
 from dspex_lab.pool.environment import clean_environment
+from dspex_lab.pool.gpus import Gpu, choose_gpu, device_environment, find_gpus, gpu_refusal
 from dspex_lab.pool.rendezvous import ConnectionFile
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.wire.segments import prefix_of
@@ -54,6 +57,7 @@ class _Worker:
 
     manager: AsyncKernelManager
     folder: Path
+    gpu: Gpu | None = None
     tasks: set[asyncio.Future[None]] = field(default_factory=set)
     is_launched: bool = False
     is_unwanted: bool = False
@@ -72,6 +76,20 @@ class KernelLifecycle:
         self._zygote: asyncio.subprocess.Process | None = None
         self._zygote_lock = asyncio.Lock()
         self._is_closing = False
+
+    @cached_property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The machine's devices; asked for when the first pool wants one."""
+        return find_gpus()
+
+    def refusal(self, spec: PoolSpec) -> LabError | None:
+        return gpu_refusal(spec, self.gpus) if spec.gpu == "required" else None
+
+    def device(self, spec: PoolSpec) -> str:
+        if spec.gpu == "off":
+            return ""
+        names = [gpu.name for gpu in self.gpus]
+        return " + ".join(f"{names.count(name)} × {name}" for name in dict.fromkeys(names)) or "CPU (no GPU found)"
 
     @property
     def zygote_socket(self) -> Path:
@@ -196,7 +214,9 @@ class KernelLifecycle:
             "heartbeat_s": self._settings.heartbeat_s,
             "segment_prefix": prefix_of(self._connection.host_id, worker_id),
         }
-        environment = clean_environment(os.environ, spec.env, scratch=str(worker.folder))
+        worker.gpu = choose_gpu(spec, self.gpus, [w.gpu.uuid for w in self._workers.values() if w.gpu is not None])
+        additions = device_environment(worker.gpu) | spec.env
+        environment = clean_environment(os.environ, additions, scratch=str(worker.folder))
         if self._settings.model_dir is not None:
             environment["DSPEX_LAB_MODEL_DIR"] = str(self._settings.model_dir.resolve())
         return environment | {"DSPEX_LAB_WORKER": json.dumps(config), "DSPEX_LAB_POOL": spec.name}

@@ -29,6 +29,14 @@ class Kernels(Protocol):
         """Start a worker's process; it says hello when it is ready."""
         ...
 
+    def refusal(self, spec: PoolSpec) -> LabError | None:
+        """Why this machine cannot have workers of ``spec``, or None when it can."""
+        ...
+
+    def device(self, spec: PoolSpec) -> str:
+        """What the workers of ``spec`` compute on, for people; "" when nothing was asked for."""
+        ...
+
     def stop(self, worker_id: str) -> None:
         """Ask the worker to go, and see to it that it does."""
         ...
@@ -62,6 +70,10 @@ class Workforce:
     def add_pool(self, spec: PoolSpec) -> None:
         """Add a pool; one of the same name keeps its workers and its own spec."""
         self.pools.setdefault(spec.name, PoolRecord(spec))
+
+    def refusal(self, pool: PoolRecord) -> LabError | None:
+        """Why no call of the pool can ever run on this machine, or None when it can."""
+        return self._kernels.refusal(pool.spec)
 
     def pool(self, name: str) -> PoolRecord:
         """The pool called ``name``, or a ``ConfigurationError`` that names those there are."""
@@ -162,7 +174,10 @@ class Workforce:
     def statistics(self) -> dict[str, Any]:
         """Every pool and worker as plain data, for panels and ``%lab status``."""
         now = self._clock.monotonic()
-        return {name: pool.statistics(now) for name, pool in self.pools.items()}
+        return {
+            name: {**pool.statistics(now), "device": self._kernels.device(pool.spec)}
+            for name, pool in self.pools.items()
+        }
 
     def __repr__(self) -> str:
         parts = (f"{name}: {len(pool.workers)}/{pool.spec.size}" for name, pool in self.pools.items())

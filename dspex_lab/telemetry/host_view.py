@@ -41,6 +41,7 @@ class PoolView:
     cancelled: int
     lost_workers: int
     trouble: str | None
+    device: str
     workers: tuple[WorkerView, ...]
 
     @property
@@ -90,7 +91,7 @@ class HostView:
             (
                 pool.name,
                 f"{len(pool.workers)} of {pool.size}",
-                pool.trouble or pool.states(),
+                pool.trouble or ", ".join(part for part in (pool.states(), pool.device) if part),
                 f"{pool.in_flight} running, {pool.queued} waiting",
                 f"{pool.succeeded} done, {pool.failed} failed",
                 f"{pool.rss_bytes / _MB:.0f} MB" if pool.workers else "",
@@ -133,6 +134,7 @@ def _pool(name: str, pool: Mapping[str, Any]) -> PoolView:
         cancelled=counters["cancelled"],
         lost_workers=counters["lost_workers"],
         trouble=pool["trouble"],
+        device=pool["device"],
         workers=tuple(
             WorkerView(
                 worker["id"],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dspex_lab.errors import LabError
 from dspex_lab.pool.broker import Broker
+from dspex_lab.pool.gpus import gpu_refusal
 from dspex_lab.pool.health import HealthLimits, enforce, examine
 from dspex_lab.pool.workforce import Workforce
 from dspex_lab.settings import PoolSpec
@@ -48,6 +50,12 @@ class RecordingKernels:
 
     def start(self, worker_id: str, spec: PoolSpec) -> None:
         self.started.append(worker_id)
+
+    def refusal(self, spec: PoolSpec) -> LabError | None:
+        return gpu_refusal(spec, ())
+
+    def device(self, spec: PoolSpec) -> str:
+        return "" if spec.gpu == "off" else "CPU (no GPU found)"
 
     def stop(self, worker_id: str) -> None:
         self.stopped.append(worker_id)
