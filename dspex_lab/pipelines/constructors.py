@@ -15,6 +15,7 @@ from dspex_lab.calls import LmSpec
 from dspex_lab.errors import ConfigurationError, PipelineError
 from dspex_lab.pipelines.conditions import fields_read
 from dspex_lab.pipelines.fields import Read, Write
+from dspex_lab.pipelines.predictors import signature_and_demos
 from dspex_lab.pipelines.steps import Each, Leaf, Parallel, Step, When, as_step
 from dspex_lab.router import Operation, Options, RetryPolicy
 from dspex_lab.signatures import CompiledSignature, compile_signature
@@ -60,8 +61,10 @@ def predict(
 ) -> Leaf:
     """Ask a language model for the outputs of ``signature``. Raises ``SignatureError``.
 
-    ``demos`` are solved examples, ``adapter`` is "auto", "chat" or "json", ``instructions`` replace the signature's.
+    ``signature`` may be an optimized ``dspy.Predict``, whose instructions and demos are kept. ``demos`` are solved
+    examples, ``adapter`` is "auto", "chat" or "json", ``instructions`` replace the signature's.
     """
+    signature, demos = signature_and_demos(signature, demos)
     compiled = compile_signature(signature, namespace=namespace)
     settings = _settings(demos=list(demos), adapter=adapter, instructions=instructions)
     return _asking("predict", compiled, compiled, settings, options)
@@ -77,6 +80,7 @@ def chain_of_thought(
     **options: typing.Unpack[StepOptions],
 ) -> Leaf:
     """Like :func:`predict`, with the model's ``reasoning`` first; the run's result keeps it in the step's record."""
+    signature, demos = signature_and_demos(signature, demos)
     compiled = compile_signature(signature, namespace=namespace)
     settings = _settings(demos=list(demos), adapter=adapter, instructions=instructions)
     return _asking("chain_of_thought", compiled, compiled.with_reasoning(), settings, options)
