@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import MutableMapping
+from concurrent.futures import Future
 from typing import Any
 
 from dspex_lab.lab import Lab, current_lab
@@ -57,6 +58,7 @@ def show_run(lab: Lab, run: Run, *, is_background: bool = False) -> None:
         async for event in run.events():
             panel.apply(event)
 
+    fed: Future[None] | None = None
     try:
         panel.display()
         fed = lab.portal.start(feed)
@@ -67,6 +69,9 @@ def show_run(lab: Lab, run: Run, *, is_background: bool = False) -> None:
         run.result()
     except KeyboardInterrupt:
         run.cancel()  # first of all: the panel waits for the run's end
+        if fed is None:  # it struck before anybody told the panel of the run
+            for event in run.events():
+                panel.apply(event)
         raise
     finally:
         if not is_background:
