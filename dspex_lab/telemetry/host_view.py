@@ -134,7 +134,7 @@ def _pool(name: str, pool: Mapping[str, Any]) -> PoolView:
         cancelled=counters["cancelled"],
         lost_workers=counters["lost_workers"],
         trouble=pool["trouble"],
-        device=pool["device"],
+        device=pool.get("device", ""),
         workers=tuple(
             WorkerView(
                 worker["id"],
