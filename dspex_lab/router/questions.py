@@ -51,6 +51,11 @@ def why_not_hybrid(operation: Operation) -> str:
     adapter = operation.settings.get("adapter", "auto")
     if adapter not in _ADAPTERS:
         return f"the adapter {adapter} is not known here"
+    return _why_not_native(signature)
+
+
+@lru_cache(maxsize=256)
+def _why_not_native(signature: CompiledSignature) -> str:
     return _media(signature) or signature.prompt.why_not or _why_no_schema(signature)
 
 
