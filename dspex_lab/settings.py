@@ -48,6 +48,9 @@ class PoolSpec(BaseModel):
     #: Variables to add to the workers' clean environment.
     env: dict[str, str] = Field(default_factory=dict)
     cwd: str | None = None
+    #: "on": no network, no file written but in the workers' own folders, none read that is not Python's or the
+    #: system's, and no calls from there to other pools. For code that a model wrote.
+    sandbox: Literal["off", "on"] = "off"
     op_timeout_s: float = Field(default=600.0, gt=0)
     queue_limit: int = Field(default=1000, ge=1)
     #: How long a cancelled call may take to stop before its worker is killed.
@@ -78,6 +81,7 @@ def default_pools() -> tuple[PoolSpec, ...]:
     return (
         PoolSpec(name="general", size=8, min_ready=1, max_memory_mb=512),
         PoolSpec(name="neural", size=1, concurrency=8, max_memory_mb=8192, gpu="auto", idle_retire_s=1800.0),
+        PoolSpec(name="sandbox", size=2, max_memory_mb=512, sandbox="on", op_timeout_s=30.0),
     )
 
 

@@ -69,7 +69,7 @@ class Broker:
     def submit(self, peer: bytes, submit: Submit, payload: Frames) -> None:
         """Queue a call; a full queue, an unknown pool and an id in use are answered at once."""
         pool = self.workforce.pools.get(submit.pool)
-        error = self._refusal(submit, pool)
+        error = self._refusal(peer, submit, pool)
         if pool is None or error is not None:
             if pool is not None:
                 pool.counters.submitted += 1
@@ -85,12 +85,15 @@ class Broker:
         pool.is_awake = True
         self.balance(pool)
 
-    def _refusal(self, submit: Submit, pool: PoolRecord | None) -> LabError | None:
+    def _refusal(self, peer: bytes, submit: Submit, pool: PoolRecord | None) -> LabError | None:
         if pool is None:
             names = ", ".join(self.workforce.pools)
             return ConfigurationError(
                 f"There is no pool {submit.pool!r}.", "pool", f"one of {names}", submit.pool, hint=f"Pools: {names}."
             )
+        worker = self.peers[peer].worker
+        if worker is not None and self.workforce.pools[worker.pool].spec.sandbox == "on":
+            return ProtocolError("Out of a sandbox no calls are made.", hint='Use a pool with sandbox="off".')
         if submit.id in self.calls:
             return ProtocolError("A call with this id is under way.")
         if (refusal := self.workforce.refusal(pool)) is not None:

@@ -201,6 +201,8 @@ class Host:
 
     def _answer(self, peer: bytes, request: Request) -> None:
         try:
+            if self.broker.peers[peer].worker is not None:
+                raise ProtocolError("A worker gives no orders.")
             reply = Reply(request.id, value=self._orders.carry_out(request.method, request.params))
         except LabError as error:
             reply = Reply(request.id, error=error.to_dict())

@@ -212,6 +212,8 @@ class KernelLifecycle:
             "address": self._connection.address,
             "key": self._connection.key,
             "heartbeat_s": self._settings.heartbeat_s,
+            "sandbox": spec.sandbox,
+            "max_memory_mb": spec.max_memory_mb,
             "segment_prefix": prefix_of(self._connection.host_id, worker_id),
         }
         worker.gpu = choose_gpu(spec, self.gpus, [w.gpu.uuid for w in self._workers.values() if w.gpu is not None])

@@ -37,12 +37,12 @@ PRELOAD = (
     "dspex_lab.worker.ops.python",
     "dspex_lab.worker.ops.lm",
     "dspex_lab.worker.ops.dspy",
+    "dspex_lab.worker.ops.code",
 )
 #: The worker's entry point, by name: this room must not import that one.
 _WORKER_ENTRY = ("dspex_lab.worker.kernel", "run_worker")
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,6 @@ class Zygote:
             self._close_inherited()
             os.setsid()
             die_with_parent()
-            ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
             _redirect(request.log_file)
             os.environ.clear()
             os.environ.update(request.env)

@@ -25,6 +25,7 @@ from dspex_lab.wire.segments import Segments
 from dspex_lab.worker.dispatch import Dispatcher
 from dspex_lab.worker.engines.pool import NEURAL_POOL
 from dspex_lab.worker.engines.router import EngineSet, close_engines, install_engines
+from dspex_lab.worker.guards import Guards, seal_worker
 
 __all__ = ["Channel", "WorkerConfig"]
 
@@ -42,6 +43,8 @@ class WorkerConfig:
     heartbeat_s: float = 1.0
     #: What the names of its segments begin with; "": it uses no shared memory.
     segment_prefix: str = ""
+    sandbox: str = "off"
+    max_memory_mb: int = 512
 
     @staticmethod
     def model_dir() -> Path | None:
@@ -53,8 +56,9 @@ class WorkerConfig:
 class Channel:
     """The services thread and all that lives on it. ``start`` once, from the main thread."""
 
-    def __init__(self, config: WorkerConfig, main: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, config: WorkerConfig, main: asyncio.AbstractEventLoop, guards: Guards) -> None:
         self._config = config
+        self._guards = guards
         self._main = main
         self._thread = threading.Thread(target=self._run, name="dspex-lab-services", daemon=True)
 
@@ -68,7 +72,7 @@ class Channel:
         self._socket = PolledSocket(zmq.DEALER, self._receive)
         segments = Segments(self._config.segment_prefix)
         self._caller = Caller(self._send, segments)
-        self._dispatcher = Dispatcher(self._main, self._send, self._caller.submit, segments)
+        self._dispatcher = Dispatcher(self._main, self._send, self._caller.submit, segments, guards=self._guards)
         self._socket.connect(self._config.address)
         config = self._config
         self._send(Hello(PROTOCOL_VERSION, config.key, "worker", config.worker_id, os.getpid()), ())
@@ -98,6 +102,7 @@ class Channel:
         message, payload = unpack_from_host(frames)
         match message:
             case Welcome():
+                seal_worker(self._guards)
                 log.info("Worker %s of pool %s is ready.", self._config.worker_id, self._config.pool)
             case Refused():
                 raise ProtocolError(str(message.error.get("message")))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from dspex_lab.calls import Call, Chunk, Result, TraceContext, Usage
+from dspex_lab.worker.guards import Guards
 
 __all__ = ["NestedCall", "OpContext", "current_context"]
 
@@ -52,6 +53,8 @@ class OpContext:
     #: Epoch seconds after which nobody waits for the result; None: no limit.
     deadline: float | None = None
     usage: Usage = field(default_factory=Usage)
+    #: How this worker is guarded; None in a process that is no worker.
+    guards: Guards | None = None
 
     def on_services(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run ``work`` on the services loop. Wait with ``.result()`` in synchronous code (an interrupt ends the

@@ -27,6 +27,7 @@ from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Failed, Mess
 from dspex_lab.wire.segments import Segments
 from dspex_lab.worker.context import NestedCall, OpContext, current_context
 from dspex_lab.worker.failures import to_lab_error
+from dspex_lab.worker.guards import Guards
 from dspex_lab.worker.ops.base import Operation, registered_operations
 
 __all__ = ["Dispatcher", "Execution", "find_operation", "interruptible"]
@@ -71,6 +72,7 @@ class Execution:
             services=dispatcher.services,
             trace=TraceContext(run.trace_id, run.span_id) if run.trace_id and run.span_id else None,
             deadline=None if run.timeout_s is None else now + run.timeout_s,
+            guards=dispatcher.guards,
         )
 
     def arguments(self, payload: Frames) -> dict[str, Any]:
@@ -132,8 +134,11 @@ class Dispatcher:
         send: Send,
         submit: Callable[[Call], NestedCall],
         segments: Segments | None = None,
+        *,
+        guards: Guards | None = None,
     ) -> None:
         self.main = main
+        self.guards = guards
         self.services = asyncio.get_running_loop()
         self.send = send
         self.submit = submit
@@ -195,6 +200,8 @@ class Dispatcher:
     async def _value(self, execution: Execution, payload: Frames) -> Any:
         # Tasks and callbacks copy the context in which they are made, on whichever loop they run.
         current_context.set(execution.context)
+        if self.guards is not None and (refusal := self.guards.refusal()):
+            raise refusal
         operation = find_operation(execution.run.op)
         if operation.runs_on == "services":
             # Nothing is told at the start: without a word the host takes a call for one that a message stops.

@@ -12,8 +12,10 @@ import json
 import os
 import random
 import sys
+from pathlib import Path
 
 from dspex_lab.worker.channel import Channel, WorkerConfig
+from dspex_lab.worker.guards import guard_worker
 
 __all__ = ["WORKER_VARIABLE", "main", "run_worker"]
 
@@ -24,6 +26,9 @@ def run_worker(connection_file: str) -> None:
     """Be a worker until told to stop. Call it on the main thread of a process of its own."""
     config = WorkerConfig(**json.loads(os.environ.pop(WORKER_VARIABLE)))
     _reseed()
+    guards = guard_worker(
+        Path(connection_file).parent, is_sandbox=config.sandbox == "on", max_memory_mb=config.max_memory_mb
+    )
 
     from ipykernel.kernelapp import IPKernelApp
 
@@ -31,7 +36,7 @@ def run_worker(connection_file: str) -> None:
     asyncio.set_event_loop(loop)
     app = IPKernelApp.instance(quiet=True)
     app.initialize(["-f", connection_file, "--HistoryManager.enabled=False"])
-    channel = Channel(config, loop)
+    channel = Channel(config, loop, guards)
     # Only when the main loop runs can it take work.
     loop.call_soon(channel.start)
     app.start()

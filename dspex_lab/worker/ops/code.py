@@ -1,0 +1,203 @@
+"""Generated code: each piece in a process of its own, closed as ``guards`` says, and ended within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from dspex_lab.errors import ConfigurationError, ProtocolError
+from dspex_lab.worker.context import OpContext
+from dspex_lab.worker.guards import Guards
+from dspex_lab.worker.ops.base import operation
+
+__all__ = ["CODE_RUN", "Outcome", "ToolRequest", "run"]
+
+CODE_RUN = "code.run"
+
+_MAX_ANSWER_BYTES = 16 * 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
+_MAX_THREADS = 64
+_MAX_SCRATCH_BYTES = 512 * 1024 * 1024
+_WATCH_S = 0.1
+
+
+class ToolRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A call that the code made of a function at home, and that has no answer yet."""
+
+    name: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+
+class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a piece of code ended. ``output``: what it printed; ``result``: the value of its last line; ``final``: what
+    it gave to ``SUBMIT``; ``error``: what it raised, or why it was ended; ``tools``: the answers that it waits for."""
+
+    output: str = ""
+    result: Any = None
+    final: Any | msgspec.UnsetType = msgspec.UNSET
+    error: str | None = None
+    error_type: str | None = None
+    tools: list[ToolRequest] = []
+
+
+@operation(CODE_RUN, runs_on="services")
+async def run(
+    context: OpContext,
+    *,
+    code: str,
+    variables: Mapping[str, Any] | None = None,
+    before: Sequence[Mapping[str, Any]] = (),
+    tools: Sequence[str] = (),
+    answers: Sequence[Mapping[str, Any]] = (),
+    output_fields: Sequence[str] | None = None,
+    seed: int | None = None,
+) -> Any:
+    """Run Python source in a fresh namespace that holds ``variables``; an :class:`Outcome` as plain data.
+
+    ``before``: blocks (``code``, ``variables``) that are run first, unheard, to bring their state back. ``tools`` are
+    functions at home; ``answers`` those that they gave so far. What the code does wrong is an outcome and no error.
+    In a pool with ``sandbox="off"`` the code may do what the user may; where a sandbox cannot be closed it is refused.
+    """
+    guards = context.guards
+    if guards is None:
+        raise ConfigurationError(
+            "Generated code does not run in this process.",
+            "backend",
+            "a pool of workers",
+            "inline",
+            hint='Run it on the pool "sandbox", which the backend "kernels" has.',
+        )
+    if refusal := guards.refusal():
+        raise refusal
+    request = {
+        "blocks": [*before, {"code": code, "variables": variables or {}}],
+        "tools": list(tools),
+        "answers": list(answers),
+        "output_fields": None if output_fields is None else list(output_fields),
+        "seed": seed,
+        "is_sandbox": guards.is_sandbox,
+        "max_memory_mb": guards.max_memory_mb,
+    }
+    return msgspec.to_builtins(await _run_block(_encode(request), guards))
+
+
+def _encode(request: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(to_jsonable_python(request)).encode()
+    except (PydanticSerializationError, ValueError) as error:
+        raise ProtocolError(
+            f"The variables are no plain data: {error}.", hint="Give the code text, numbers, lists and dicts."
+        ) from error
+
+
+async def _run_block(request: bytes, guards: Guards) -> Outcome:
+    scratch = Path(tempfile.mkdtemp(prefix="code-", dir=Path.cwd()))
+    process = await _start(scratch)
+    watch = asyncio.create_task(_watch(process.pid, scratch))
+    try:
+        reading = asyncio.create_task(_answer(process, request))
+        await asyncio.wait((reading, watch), return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            answer = reading.result()
+            return _outcome(answer, guards) if answer else _silent_end(await process.wait())
+        reading.cancel()
+        return Outcome(error=watch.result(), error_type="LimitExceeded")
+    finally:
+        watch.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await asyncio.shield(process.wait())
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+async def _start(scratch: Path) -> asyncio.subprocess.Process:
+    environment = {
+        **os.environ,
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "IPYTHONDIR": str(scratch / "ipython"),
+        "DSPY_CACHEDIR": str(scratch / "dspy"),
+        # A block that is run again must find its sets in the same order.
+        "PYTHONHASHSEED": "0",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-s",
+        "-m",
+        "dspex_lab.worker.block",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=environment,
+        cwd=scratch,
+        start_new_session=True,
+    )
+
+
+async def _answer(process: asyncio.subprocess.Process, request: bytes) -> bytes:
+    """What the process said, up to a bound."""
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("the process was started without pipes")
+    with contextlib.suppress(ConnectionError):
+        process.stdin.write(request)
+        await process.stdin.drain()
+    process.stdin.close()
+    data = bytearray()
+    while len(data) <= _MAX_ANSWER_BYTES and (piece := await process.stdout.read(_CHUNK_BYTES)):
+        data += piece
+    return bytes(data)
+
+
+async def _watch(pid: int, scratch: Path) -> str:
+    """Come back when the process takes more than it may, and say of what. Limits of the system do not count these."""
+    process = psutil.Process(pid)
+    while True:
+        await asyncio.sleep(_WATCH_S)
+        with contextlib.suppress(psutil.Error):
+            if process.num_threads() > _MAX_THREADS:
+                return f"the code started more than {_MAX_THREADS} threads"
+        if await asyncio.to_thread(_size_bytes, scratch) > _MAX_SCRATCH_BYTES:
+            return f"the code wrote more than {_MAX_SCRATCH_BYTES // 1024**2} MB"
+
+
+def _size_bytes(folder: Path) -> int:
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(parent) / name).lstat().st_blocks * 512
+    return total
+
+
+def _silent_end(status: int) -> Outcome:
+    reason = f"signal {-status}" if status < 0 else f"exit status {status}"
+    return Outcome(error=f"the code ended its own process ({reason})", error_type="Ended")
+
+
+def _outcome(answer: bytes, guards: Guards) -> Outcome:
+    """The answer, whoever wrote it."""
+    if len(answer) > _MAX_ANSWER_BYTES:
+        return Outcome(error=f"the code's result has more than {_MAX_ANSWER_BYTES // 1024**2} MB", error_type="Ended")
+    try:
+        outcome = msgspec.json.decode(answer, type=Outcome)
+    except msgspec.MsgspecError as error:
+        return Outcome(error=f"the code's answer cannot be read: {error}", error_type="Ended")
+    if outcome.error_type == "MemoryError":
+        told = f"{outcome.error}: the code may use {guards.max_memory_mb} MB"
+        return msgspec.structs.replace(outcome, error=told)
+    return outcome
