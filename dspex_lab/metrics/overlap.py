@@ -24,6 +24,7 @@ __all__ = ["f1_rows", "precision_rows", "recall_rows"]
 
 #: Longer tokens are numbered downwards from -1: as bytes these begin with 0xff, which no UTF-8 holds.
 _PACKED_BYTES = 8
+_ARTICLES_PACKED = tuple(int.from_bytes(word.encode(), "little") for word in sorted(ARTICLES))
 
 
 def f1_rows(
@@ -79,27 +80,27 @@ def _overlap(predictions: Sequence[str], references: Sequence[str], normalizatio
                 return None
             parts.append(part)
             order.append(group)
-    tokens, place_of = _tokens(b"\0".join(parts))
-    text_of = np.concatenate(order)[place_of]
-    if normalization == "squad":
-        packed = [int.from_bytes(word.encode(), "little") for word in ARTICLES]
-        kept = ~((tokens == packed[0]) | (tokens == packed[1]) | (tokens == packed[2]))
-        tokens, text_of = tokens[kept], text_of[kept]
-    lengths = np.bincount(text_of, minlength=2 * rows)
+    tokens, counts = _tokens(b"\0".join(parts))
+    text_at = np.concatenate(order)
     vocabulary, numbers = np.unique(tokens, return_inverse=True)
+    is_left_out = np.isin(vocabulary, _ARTICLES_PACKED if normalization == "squad" else ())
+    left_out = np.flatnonzero(is_left_out[numbers])
+    lengths = np.zeros(2 * rows, np.int64)
+    lengths[text_at] = counts - np.bincount(np.repeat(np.arange(len(counts)), counts)[left_out], minlength=len(counts))
+    # One number for each token's row, word and side; the two sides of a word are neighbours once sorted.
     size = max(1, len(vocabulary))
-    keys = text_of * size + numbers
-    is_right = text_of >= rows
-    left, left_counts = np.unique(keys[~is_right], return_counts=True)
-    right, right_counts = np.unique(keys[is_right] - rows * size, return_counts=True)
-    shared, left_at, right_at = np.intersect1d(left, right, assume_unique=True, return_indices=True)
-    counts = np.minimum(left_counts[left_at], right_counts[right_at])
-    common = np.bincount(shared // size, weights=counts, minlength=rows).astype(np.int64)
+    row_and_side = (text_at % rows) * (2 * size) + (text_at >= rows)
+    keys, times = np.unique(np.repeat(row_and_side, counts) + (numbers << 1), return_counts=True)
+    words = keys >> 1
+    shared = np.flatnonzero(words[:-1] == words[1:])
+    shared = shared[~is_left_out[words[shared] % size]]
+    smaller = np.minimum(times[shared], times[shared + 1])
+    common = np.bincount(words[shared] // size, weights=smaller, minlength=rows).astype(np.int64)
     return common, lengths[:rows], lengths[rows:]
 
 
 def _tokens(column: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every token of the column, in order, as an integer, and the text in which it stands (counted from 0).
+    """Every token of the column, in order, as an integer, and how many there are in each text.
 
     The column holds texts with a zero byte between them, tokens with one space or more between them.
     """
@@ -110,9 +111,9 @@ def _tokens(column: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     borders = np.flatnonzero(is_word[1:] != is_word[:-1]) + 1
     starts, ends = borders[::2], borders[1::2]
     lengths = ends - starts
-    windows = np.lib.stride_tricks.sliding_window_view(data, 8)[starts]
+    windows: NDArray[np.int64] = np.ndarray((len(data) - 7,), "<i8", data, strides=(1,))  # eight bytes from each place
     masks = np.array([*((1 << (8 * size)) - 1 for size in range(_PACKED_BYTES)), -1], np.int64)
-    tokens = np.ascontiguousarray(windows).view("<i8").ravel() & masks[np.minimum(lengths, _PACKED_BYTES)]
+    tokens = windows[starts] & masks[np.minimum(lengths, _PACKED_BYTES)]
     long = np.flatnonzero(lengths > _PACKED_BYTES)
     if len(long):
         numbers: defaultdict[bytes, int] = defaultdict(itertools.count(-1, -1).__next__)
@@ -120,5 +121,4 @@ def _tokens(column: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         tokens[long] = np.fromiter(map(numbers.__getitem__, words), np.int64, len(long))
     # How many tokens stand before each border, and so how many there are in each text.
     before = np.searchsorted(starts, np.flatnonzero(data == 0))
-    counts = np.diff(before, prepend=0, append=len(starts))
-    return tokens, np.repeat(np.arange(len(counts)), counts)
+    return tokens, np.diff(before, prepend=0, append=len(starts))

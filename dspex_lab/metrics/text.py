@@ -30,7 +30,9 @@ Normalization = Literal["none", "squad"]
 ARTICLES = frozenset({"a", "an", "the"})
 _SPACES = bytes(ord(" ") if chr(code).isspace() and code < 128 else code for code in range(256))
 _PUNCTUATION = string.punctuation.encode()
-_ARTICLE = re.compile(r"\b(?:a|an|the)\b")
+_CONTROL = bytes([*range(1, 32), 127])
+#: ``\b(?:a|an|the)\b``, written so that the search jumps from one ``a`` or ``t`` to the next.
+_ARTICLE = re.compile(r"(?:a(?<=\ba)n?|t(?<=\bt)he)\b")
 #: White space beyond ASCII: what ``str.split`` splits at, besides what :data:`_SPACES` knows.
 _WIDE_SPACE = re.compile(r"[^\S\x00-\x7f]")
 _ROUGE_TOKEN = re.compile(r"[a-z0-9]+")
@@ -59,13 +61,14 @@ def joined_column(texts: Sequence[str], normalization: Normalization) -> bytes |
         return None
     if normalization == "squad":
         column = _without_marks(column)
-        if not _is_plain(column.replace("\0", " ")):
-            column = "\0".join([line if _is_plain(line) else _ARTICLE.sub(" ", line) for line in column.split("\0")])
+        if not _is_plain(column):
+            column = _ARTICLE.sub(" ", column)  # a zero is no part of a word, so each text's ends are borders
     else:
         _check(normalization)
     if not column.isascii():
         column = _WIDE_SPACE.sub(" ", column)
-    return column.encode("utf-8", "surrogatepass").translate(_SPACES)
+    data = column.encode("utf-8", "surrogatepass")
+    return data if normalization == "squad" else data.translate(_SPACES)
 
 
 def squad_text(text: str) -> str:
@@ -112,9 +115,9 @@ def _without_marks(text: str) -> str:
     return lowered.translate(_SPACES, _PUNCTUATION).decode("utf-8", "surrogatepass")
 
 
-def _is_plain(line: str) -> bool:
-    """Whether every word border in ``line``, which has no punctuation, is a space."""
-    return (line.isascii() and line.isprintable()) or "".join(line.split()).isalnum()
+def _is_plain(column: str) -> bool:
+    """Whether every word border in ``column``, which has no punctuation, is surely a space or a zero."""
+    return column.isascii() and len(column.encode().translate(None, _CONTROL)) == len(column)
 
 
 def _check(normalization: str) -> None:
