@@ -127,8 +127,10 @@ class _Search:
 
 
 def _large(value: bytes | bytearray | memoryview) -> Any:
+    if type(value) is memoryview and not value.c_contiguous:
+        value = value.tobytes()
     view = memoryview(value)
-    return _Large(view.toreadonly().cast("B")) if view.nbytes >= _LARGE_BYTES and view.c_contiguous else value
+    return _Large(view.toreadonly().cast("B")) if view.nbytes >= _LARGE_BYTES else value
 
 
 def _extend(value: Any, buffers: list[bytes | memoryview]) -> Any:

@@ -176,6 +176,8 @@ class Segments:
 
 def _map(descriptor: int, size_bytes: int) -> memoryview:
     """A private, writable view on the whole file: pages are shared until the reader writes into them."""
+    import numpy as np
+
     address = _libc.mmap(None, size_bytes, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE, descriptor, 0)
     if address == _MAP_FAILED:
         number = ctypes.get_errno()
@@ -185,7 +187,8 @@ def _map(descriptor: int, size_bytes: int) -> memoryview:
     block = (ctypes.c_ubyte * size_bytes).from_address(address)
     # At exit arrays may outlive every finalizer; the system lets go of the mapping then.
     weakref.finalize(block, _libc.munmap, address, size_bytes).atexit = False
-    return memoryview(block)
+    # Not memoryview(block): that one, of a type that is C's, can be neither cast nor written.
+    return np.frombuffer(memoryview(block), np.uint8).data
 
 
 def hand_over(segments: Sequence[Segment], prefix: str, *, folder: Path = SHARED_MEMORY) -> tuple[Segment, ...]:
