@@ -19,7 +19,7 @@ from pydantic.errors import PydanticUserError
 from dspex_lab.errors import SignatureError
 from dspex_lab.signatures.dspy_types import DspyType, is_left_to_dspy
 from dspex_lab.signatures.field import Field, Signature
-from dspex_lab.signatures.prompt_brief import brief_part, brief_request, in_one
+from dspex_lab.signatures.prompt_brief import brief_part, brief_request, with_request
 from dspex_lab.signatures.prompt_types import annotation_name, field_list, placeholder
 from dspex_lab.signatures.prompt_values import expand_media, jsonable, shown_value
 from dspex_lab.signatures.rebuild import without_metadata
@@ -89,7 +89,7 @@ class Prompt:
     ) -> list[Message]:
         """The house's own short form for small models, answered as JSON under the signature's schema and read by
         :meth:`parse_json`; arguments as for :meth:`chat_messages`."""
-        return in_one(self._messages(inputs, demos, history, self._brief))
+        return with_request(self._messages(inputs, demos, history, self._brief)[1:], self._brief_request)
 
     def parse_chat(self, text: str) -> dict[str, Any]:
         """The outputs in a reply to :meth:`chat_messages`. Raises ValidationError. Constraints are not checked."""
@@ -111,7 +111,12 @@ class Prompt:
 
     @cached_property
     def _brief(self) -> _Form:
-        return _Form(self._signature.instructions, brief_request(self._signature), brief_part, self._json_answer)
+        """The request is put into every turn afterwards; there is no system message."""
+        return _Form("", "", brief_part, self._json_answer)
+
+    @cached_property
+    def _brief_request(self) -> str:
+        return brief_request(self._signature)
 
     @cached_property
     def _systems(self) -> tuple[str, str]:

@@ -1,18 +1,22 @@
 """The brief form of a prompt, for small local models: the same fields in a third of the words, answered as JSON.
 
 DSPy's own adapters describe their format with placeholders (``{"answer": "{answer}"}``), and a model of 135M
-parameters copies the placeholder. Here the decoder enforces the format, so the prompt need not explain it.
+parameters copies the placeholder. Here the decoder enforces the format, so the prompt asks in plain words for what it
+wants and says nothing of JSON or of Python's types.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from dspex_lab.signatures.field import Field, Signature
 from dspex_lab.signatures.prompt_types import annotation_name
 from dspex_lab.signatures.rebuild import without_metadata
 
-__all__ = ["brief_part", "brief_request", "in_one"]
+__all__ = ["brief_part", "brief_request", "with_request"]
+
+_KINDS = {str: "", bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
 
 
 def brief_part(name: str, text: str) -> str:
@@ -21,23 +25,53 @@ def brief_part(name: str, text: str) -> str:
 
 
 def brief_request(signature: Signature) -> str:
-    """The names and types of the outputs, with what the signature says of them."""
-    lines = [f"- {item.name} ({_kind(item)}){_note(item)}" for item in signature.outputs]
-    return "\n".join(("Answer in JSON with these fields:", *lines))
+    """The instructions, and a question for each output."""
+    questions = (f"What is the {item.name}{_note(item)}?" for item in signature.outputs)
+    return " ".join((signature.instructions.strip(), *questions))
 
 
-def in_one(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """``messages`` with the instructions at the head of the first question: small models read them there."""
-    first, second = (*messages, {})[:2]
-    if first["role"] == "system" and isinstance(second.get("content"), str):
-        return [{**second, "content": f"{first['content']}\n\n{second['content']}"}, *messages[2:]]
-    return messages
+def with_request(messages: list[dict[str, Any]], request: str) -> list[dict[str, Any]]:
+    """The turns with ``request`` in each question: before the inputs, or behind them where there are demonstrations.
+
+    Where it stands decides much for a small model. On product reviews sorted by mood it was right for 10 of 14 with
+    the request first and no demonstration, for 3 with the request last; after three demonstrations for 12 with the
+    request last in every turn, and for 7 (always the same word) with the request first.
+    """
+    is_last = sum(message["role"] == "user" for message in messages) > 1
+    found = []
+    for message in messages:
+        if message["role"] == "user":
+            parts = (message["content"], request) if is_last else (request, message["content"])
+            message = {**message, "content": _joined(*parts)}
+        found.append(message)
+    return found or [{"role": "user", "content": request}]
 
 
-def _kind(item: Field) -> str:
-    return annotation_name(without_metadata(item.annotation))
+def _joined(first: Any, second: Any) -> Any:
+    """Two parts of a message as one; a part is text, or a list of blocks where an image or a file is in it."""
+    if isinstance(first, str) and isinstance(second, str):
+        return "\n\n".join(part for part in (first, second) if part)
+    return [*_blocks(first), *_blocks(second)]
+
+
+def _blocks(content: Any) -> list[Any]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
 def _note(item: Field) -> str:
-    notes = [note for note in (item.description, item.constraints) if note]
-    return f": {'; '.join(notes)}" if notes else ""
+    """What the signature says of a field, in brackets: its kind, its bounds, its description."""
+    said = [note for note in (_kind(without_metadata(item.annotation)), item.constraints, item.description) if note]
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _kind(annotation: Any) -> str:
+    """A type in plain words: "billing, bug or feature" for a Literal; "" for text."""
+    if get_origin(annotation) is Literal:
+        *others, last = (str(option) for option in get_args(annotation))
+        return f"{', '.join(others)} or {last}" if others else last
+    if get_origin(annotation) in (Union, UnionType):
+        inner = [one for one in get_args(annotation) if one is not NoneType]
+        if len(inner) == 1:
+            return _kind(inner[0])
+    found = _KINDS.get(get_origin(annotation) or annotation)
+    return annotation_name(annotation) if found is None else found
