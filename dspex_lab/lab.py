@@ -52,7 +52,7 @@ class Lab:
         self.hub = EventHub(self.clock)
         self.portal = Portal()
         self.backend: Backend = backend or self.portal.call_soon(self._kernel_backend)
-        self.router = Router(self.backend, self._lm_spec(), hub=self.hub, clock=self.clock)
+        self.router = Router(self.backend, self._lm_spec(), hub=self.hub, clock=self.clock, find_key=_environment_key)
         self.launcher = Launcher(self.portal, self.router)
         #: Pipelines by name: what ``%%pipeline`` and ``lab.pipeline`` defined.
         self.pipelines: Registry[Pipeline] = Registry("pipeline")
@@ -214,7 +214,11 @@ def _api_key(model: str, given: SecretStr | None, environment: Mapping[str, str]
     if given is not None:
         return given.get_secret_value()
     provider = model.split("/", 1)[0].upper().replace("-", "_")
-    return environment.get(f"{provider}_API_KEY")
+    return environment.get(f"{provider}_API_KEY") or None
+
+
+def _environment_key(model: str) -> str | None:
+    return _api_key(model, None, os.environ)
 
 
 #: ``provider/name``; names may hold more slashes, and nothing holds blanks.

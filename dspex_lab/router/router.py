@@ -35,6 +35,7 @@ class Router:
 
     ``native.register("shout", function)`` makes a step ``native("shout")`` possible; ``python.register(kind, build)``
     adds a kind that becomes a call; ``strategies.register(name, strategy)`` a strategy for ``route=name``.
+    ``find_key`` gives the key for a model that a step names, where the default's is not for it.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class Router:
         hub: EventHub | None = None,
         clock: Clock | None = None,
         strategy: str = "auto",
+        find_key: Callable[[str], str | None] | None = None,
     ) -> None:
         self._backend = backend
         self._clock = clock or SystemClock()
         self._hub = hub or EventHub(self._clock)
         self.lm = lm
         self.strategy = strategy
+        self._find_key = find_key or (lambda model: None)
         self.native: Registry[Callable[..., Any]] = Registry("native function")
         self.python: Registry[BuildCall] = Registry("operation", dict.fromkeys(_DSPY_KINDS, build_dspy_call))
         for kind in ("native", "template"):
@@ -88,7 +91,7 @@ class Router:
         context = context or RunContext(self._hub.emit)
         started = self._clock.monotonic()
         # A strategy is pure: it must see which model the default is.
-        others = [replace(one, lm=choose_lm(one.lm, self.lm)) for one in alternatives(options)]
+        others = [replace(one, lm=self._choose_lm(one.lm)) for one in alternatives(options)]
         operation = self._resolved(operation)
         for number, one in enumerate(others, 1):
             decision, attempt = self._decide(operation, one)
@@ -161,6 +164,13 @@ class Router:
         if decision.route is Route.HYBRID:
             return decision, HybridAttempt(self._backend, self.lm)
         return decision, PythonAttempt(self._backend, self.python.find(operation.kind), self.lm)
+
+    def _choose_lm(self, asked: LmSpec | str | None) -> LmSpec:
+        """The language model of a step, with its own provider's key."""
+        chosen = choose_lm(asked, self.lm)
+        if chosen.api_key is None and isinstance(asked, str):
+            return replace(chosen, api_key=self._find_key(chosen.model))
+        return chosen
 
     def _resolved(self, operation: Operation) -> Operation:
         """The operation with the registered function that it names."""

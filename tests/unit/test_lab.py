@@ -106,6 +106,18 @@ def test_a_key_that_is_given_wins(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> 
     assert lab.use_lm("openai/x", api_key="sk-code").api_key == "sk-code"
 
 
+def test_a_step_that_names_its_model_gets_that_providers_key(
+    lab: Lab, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``lm="openai/..."`` on a step takes OPENAI_API_KEY, whatever the default is; another provider's step does not."""
+    from dspex_lab import predict
+
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-open")
+    for model in ("openai/gpt-4o-mini", "anthropic/claude"):
+        predict("question -> answer", lm=model, route="python")(question="x")
+    assert [call.args["lm"]["api_key"] for call in backend.calls] == ["sk-open", None]
+
+
 def test_a_key_is_shown_nowhere(lab: Lab) -> None:
     """Neither the lab nor its settings, router or model show it."""
     lab.use_lm("openai/x", api_key="sk-secret")

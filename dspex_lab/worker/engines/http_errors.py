@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dspex_lab.calls import LmSpec
 from dspex_lab.errors import ModelError
 
-__all__ = ["complaint", "retry_after_s", "status_error"]
+__all__ = ["complaint", "key_hint", "retry_after_s", "status_error"]
 
 _MAX_CHARS = 300
 _TOO_LONG = ("context_length_exceeded", "maximum context length", "context size", "too many tokens")
@@ -36,7 +36,7 @@ def status_error(lm: LmSpec, status: int, body: str, headers: Mapping[str, str])
 def _sentence(lm: LmSpec, status: int, said: str) -> tuple[str, str | None]:
     where = lm.api_base or "the provider"
     if status in (401, 403):
-        return f"{lm.model} refuses the key ({status}): {said}", "Set the key: lm_api_key, or DSPEX_LAB_LM_API_KEY."
+        return f"{lm.model} refuses the key ({status}): {said}", key_hint(lm)
     if status == 404:
         return f"There is no {lm.model} at {where}: {said}", "Check the model's name and the API base."
     if status == 429:
@@ -44,6 +44,12 @@ def _sentence(lm: LmSpec, status: int, said: str) -> tuple[str, str | None]:
     if status >= 500:
         return f"{lm.model} failed ({status}): {said}", None
     return f"{lm.model} refused the request ({status}): {said}", None
+
+
+def key_hint(lm: LmSpec) -> str:
+    """Where a key for ``lm`` is looked for."""
+    provider = lm.model.partition("/")[0].upper().replace("-", "_")
+    return f"Set {provider}_API_KEY in the notebook's environment, then choose the model again: %lab lm {lm.model}."
 
 
 def complaint(body: str) -> str:

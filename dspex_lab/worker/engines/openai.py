@@ -13,7 +13,7 @@ import httpx
 from dspex_lab.calls import LmReply, LmRequest, LmSpec
 from dspex_lab.errors import DeadlineExceeded, ModelError
 from dspex_lab.worker.engines.base import OnText
-from dspex_lab.worker.engines.http_errors import complaint, status_error
+from dspex_lab.worker.engines.http_errors import complaint, key_hint, status_error
 from dspex_lab.worker.engines.wire_form import ReplyReader, find_refusal, request_body
 
 __all__ = ["OPENAI_API_BASE", "OpenAiEngine"]
@@ -40,7 +40,7 @@ class OpenAiEngine:
     async def complete(self, request: LmRequest, on_text: OnText | None = None) -> LmReply:
         lm = request.lm
         if lm.api_base is None and not lm.api_key:
-            raise ModelError(f"{lm.model} needs a key.", lm.model, 401, hint="Set lm_api_key, or DSPEX_LAB_LM_API_KEY.")
+            raise ModelError(f"{lm.model} needs a key.", lm.model, 401, hint=key_hint(lm))
         try:
             async with asyncio.timeout(lm.timeout_s) as limit:
                 return await self._answer(request, on_text)

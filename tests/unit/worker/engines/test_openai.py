@@ -194,7 +194,7 @@ async def test_openai_s_own_endpoint_needs_a_key(engine: OpenAiEngine) -> None:
     """Without a key nothing is sent, and the error says where to put one."""
     error = await failure(engine, LmRequest(LmSpec("openai/gpt"), ({"role": "user", "content": "hello"},)))
     assert error.status == 401
-    assert "lm_api_key" in str(error.hint)
+    assert "OPENAI_API_KEY" in str(error.hint)
 
 
 async def test_a_cancelled_stream_closes_its_connection(server: OpenAiServer, engine: OpenAiEngine) -> None:
