@@ -70,6 +70,7 @@ class Session:
 
     def __init__(self, request: dict[str, Any]) -> None:
         self.wanted: list[dict[str, Any]] = []
+        self._values: list[str] = request["values"]
         self._fields: list[str] | None = request.get("output_fields")
         self._lock = threading.Lock()
         self._answers: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
@@ -80,7 +81,7 @@ class Session:
 
     def run(self, block: dict[str, Any]) -> dict[str, Any]:
         """Run one block; how it ended, as plain data."""
-        self.namespace.update(block.get("variables") or {})
+        self.namespace.update({name: json.loads(self._values[index]) for name, index in block["variables"].items()})
         output = _Output()
         sys.stdout = sys.stderr = output
         outcome: dict[str, Any]

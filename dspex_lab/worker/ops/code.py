@@ -17,15 +17,18 @@ import msgspec
 import psutil
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from dspex_lab.errors import ConfigurationError, ProtocolError
+from dspex_lab.errors import ConfigurationError, ValidationError
 from dspex_lab.worker.context import OpContext
 from dspex_lab.worker.guards import Guards
 from dspex_lab.worker.ops.base import operation
 
-__all__ = ["CODE_RUN", "Outcome", "ToolRequest", "run"]
+__all__ = ["CODE_RUN", "Outcome", "ToolRequest", "json_text", "run"]
 
 CODE_RUN = "code.run"
 
+#: The types of error of code that was ended, or that ended its own process.
+_ENDED, _LIMIT_EXCEEDED = "Ended", "LimitExceeded"
+_ENDS = frozenset({_ENDED, _LIMIT_EXCEEDED, "MemoryError"})
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 _MAX_THREADS = 64
@@ -52,14 +55,20 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     error_type: str | None = None
     tools: list[ToolRequest] = []
 
+    @property
+    def was_ended(self) -> bool:
+        """Whether the code took more than it may, and would do so again."""
+        return self.error_type in _ENDS
+
 
 @operation(CODE_RUN, runs_on="services")
 async def run(
     context: OpContext,
     *,
-    code: str,
+    code: str | None = None,
     variables: Mapping[str, Any] | None = None,
-    before: Sequence[Mapping[str, Any]] = (),
+    blocks: Sequence[Mapping[str, Any]] = (),
+    values: Sequence[str] = (),
     tools: Sequence[str] = (),
     answers: Sequence[Mapping[str, Any]] = (),
     output_fields: Sequence[str] | None = None,
@@ -67,9 +76,13 @@ async def run(
 ) -> Any:
     """Run Python source in a fresh namespace that holds ``variables``; an :class:`Outcome` as plain data.
 
-    ``before``: blocks (``code``, ``variables``) that are run first, unheard, to bring their state back. ``tools`` are
-    functions at home; ``answers`` those that they gave so far. What the code does wrong is an outcome and no error.
-    In a pool with ``sandbox="off"`` the code may do what the user may; where a sandbox cannot be closed it is refused.
+    ``blocks`` run before it in the same namespace: ``code``, and ``variables`` as places in ``values``, JSON texts
+    that blocks may share. Only the last of all is heard; those before bring their state back.
+    ``tools``: functions at home; ``answers``: those that they gave so far; ``output_fields``: the names that
+    ``SUBMIT`` takes; ``seed``: of ``random``.
+
+    What the code does wrong is an outcome and no error. In a pool with ``sandbox="off"`` the code may do what the
+    user may; where a sandbox cannot be closed it is refused.
     """
     guards = context.guards
     if guards is None:
@@ -82,8 +95,11 @@ async def run(
         )
     if refusal := guards.refusal():
         raise refusal
+    given = variables or {}
+    own = {name: len(values) + index for index, name in enumerate(given)}
     request = {
-        "blocks": [*before, {"code": code, "variables": variables or {}}],
+        "blocks": [*blocks, *([] if code is None else [{"code": code, "variables": own}])],
+        "values": [*values, *map(json_text, given.values())],
         "tools": list(tools),
         "answers": list(answers),
         "output_fields": None if output_fields is None else list(output_fields),
@@ -91,15 +107,16 @@ async def run(
         "is_sandbox": guards.is_sandbox,
         "max_memory_mb": guards.max_memory_mb,
     }
-    return msgspec.to_builtins(await _run_block(_encode(request), guards))
+    return msgspec.to_builtins(await _run_block(json.dumps(request).encode(), guards))
 
 
-def _encode(request: Mapping[str, Any]) -> bytes:
+def json_text(value: Any) -> str:
+    """``value`` as code in a sandbox gets it; what is no plain data is a ValidationError."""
     try:
-        return json.dumps(to_jsonable_python(request)).encode()
+        return json.dumps(to_jsonable_python(value))
     except (PydanticSerializationError, ValueError) as error:
-        raise ProtocolError(
-            f"The variables are no plain data: {error}.", hint="Give the code text, numbers, lists and dicts."
+        raise ValidationError(
+            f"A variable is no plain data: {error}.", hint="Give the code text, numbers, lists and dicts."
         ) from error
 
 
@@ -114,7 +131,7 @@ async def _run_block(request: bytes, guards: Guards) -> Outcome:
             answer = reading.result()
             return _outcome(answer, guards) if answer else _silent_end(await process.wait())
         reading.cancel()
-        return Outcome(error=watch.result(), error_type="LimitExceeded")
+        return Outcome(error=watch.result(), error_type=_LIMIT_EXCEEDED)
     finally:
         watch.cancel()
         with contextlib.suppress(ProcessLookupError):
@@ -186,17 +203,17 @@ def _size_bytes(folder: Path) -> int:
 
 def _silent_end(status: int) -> Outcome:
     reason = f"signal {-status}" if status < 0 else f"exit status {status}"
-    return Outcome(error=f"the code ended its own process ({reason})", error_type="Ended")
+    return Outcome(error=f"the code ended its own process ({reason})", error_type=_ENDED)
 
 
 def _outcome(answer: bytes, guards: Guards) -> Outcome:
     """The answer, whoever wrote it."""
     if len(answer) > _MAX_ANSWER_BYTES:
-        return Outcome(error=f"the code's result has more than {_MAX_ANSWER_BYTES // 1024**2} MB", error_type="Ended")
+        return Outcome(error=f"the code's result has more than {_MAX_ANSWER_BYTES // 1024**2} MB", error_type=_ENDED)
     try:
         outcome = msgspec.json.decode(answer, type=Outcome)
     except msgspec.MsgspecError as error:
-        return Outcome(error=f"the code's answer cannot be read: {error}", error_type="Ended")
+        return Outcome(error=f"the code's answer cannot be read: {error}", error_type=_ENDED)
     if outcome.error_type == "MemoryError":
         told = f"{outcome.error}: the code may use {guards.max_memory_mb} MB"
         return msgspec.structs.replace(outcome, error=told)

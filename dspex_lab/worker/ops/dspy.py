@@ -37,6 +37,7 @@ def run(
     """
     import dspy
 
+    from dspex_lab.worker.interpreter import InterpreterFactory
     from dspex_lab.worker.lm import SignatureWatch, build_lm
 
     chosen = dict(options or {})
@@ -46,6 +47,7 @@ def run(
         "lm": build_lm(spec),
         "adapter": _adapter(chosen.get("adapter", "auto"), spec),
         "callbacks": [SignatureWatch()],
+        "interpreter_factory": InterpreterFactory(context),
     }
     if hasattr(program, "aforward"):
         return _arun(program, inputs, settings)
