@@ -15,7 +15,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import zmq
 
 from dspex_lab.clock import Clock, SystemClock
@@ -24,6 +23,7 @@ from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.health import HealthLimits, enforce, examine
 from dspex_lab.pool.lifecycle import KernelLifecycle
 from dspex_lab.pool.orders import Orders
+from dspex_lab.pool.parcels import Parcels
 from dspex_lab.pool.rendezvous import LOG, ConnectionFile
 from dspex_lab.pool.workforce import Workforce
 from dspex_lab.settings import Settings
@@ -44,12 +44,11 @@ from dspex_lab.wire.messages import (
     Refused,
     Reply,
     Request,
-    Segment,
     Started,
     Submit,
     Welcome,
 )
-from dspex_lab.wire.segments import belong_to, discard, hand_over, prefix_of, realm_of, sweep
+from dspex_lab.wire.segments import sweep
 
 __all__ = ["Host"]
 
@@ -76,6 +75,7 @@ class Host:
         self.kernels = KernelLifecycle(self.folder, self.connection, self.settings, self._worker_exited)
         self.workforce = Workforce(self.settings.pools, self.kernels, self._clock)
         self.broker = Broker(self.workforce, self, self._clock)
+        self._parcels = Parcels(self.connection.host_id, self.broker)
         self._orders = Orders(
             self.connection.host_id,
             self._clock.monotonic(),
@@ -121,17 +121,13 @@ class Host:
             self._unwatch(peer)
         await self.kernels.aclose()
         self._socket.close()
-        sweep(realm_of(self.connection.host_id))
+        self._parcels.forget_all()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- messages ---------------------------------------------------------------------------------------------
 
     def send(self, peer: bytes, message: Message, payload: Frames = ()) -> None:
-        if isinstance(message, Done) and message.segments:
-            # From now on the value is its reader's, and goes with it.
-            segments = hand_over(message.segments, self._segment_prefix(peer))
-            message = msgspec.structs.replace(message, segments=segments)
-        self._socket.send([peer, *pack(message, payload)])
+        self._socket.send([peer, *pack(*self._parcels.outgoing(peer, message, payload))])
 
     def _receive(self, frames: Sequence[bytes]) -> None:
         peer, *rest = frames
@@ -157,13 +153,13 @@ class Host:
         self.broker.add_peer(peer, hello)
         if hello.role != "worker":
             self._watch_process(peer, hello.pid)
-        self.send(peer, Welcome(PROTOCOL_VERSION, self.connection.host_id, os.getpid(), self._segment_prefix(peer)))
+        self.send(peer, Welcome(PROTOCOL_VERSION, self.connection.host_id, os.getpid(), self._parcels.prefix(peer)))
 
     def _handle(self, peer: bytes, message: FromPeer, payload: Frames) -> None:
         broker = self.broker
         match message:
             case Submit():
-                self._check_segments(peer, message.segments)
+                self._parcels.check(peer, message.segments)
                 broker.submit(peer, message, payload)
             case ChunkOut():
                 broker.chunk(peer, message)
@@ -186,18 +182,9 @@ class Host:
                 self._forget_client(peer)
 
     def _done(self, peer: bytes, message: Done, payload: Frames) -> None:
-        self._check_segments(peer, message.segments)
+        self._parcels.check(peer, message.segments)
         if not self.broker.done(peer, message, payload):
-            discard(message.segments)
-
-    def _check_segments(self, peer: bytes, segments: Sequence[Segment]) -> None:
-        if not belong_to(self._segment_prefix(peer), segments):
-            raise ProtocolError("A segment that is not its sender's came in.")
-
-    def _segment_prefix(self, peer: bytes) -> str:
-        """What the names of a peer's segments begin with. A worker's id has a hyphen in it, a client's never."""
-        worker = self.broker.peers[peer].worker
-        return prefix_of(self.connection.host_id, worker.id if worker else peer.hex())
+            self._parcels.drop(message.segments)
 
     def _answer(self, peer: bytes, request: Request) -> None:
         try:
@@ -212,7 +199,7 @@ class Host:
 
     def _worker_exited(self, worker_id: str, status: int, reason: str) -> None:
         self.broker.worker_exited(worker_id, status, reason)
-        sweep(prefix_of(self.connection.host_id, worker_id))
+        self._parcels.forget_worker(worker_id)
 
     def _watch_process(self, peer: bytes, pid: int) -> None:
         """Be told at once when the client's process ends, however it ends."""
@@ -232,7 +219,7 @@ class Host:
     def _forget_client(self, peer: bytes) -> None:
         self._unwatch(peer)
         if peer in self.broker.peers:
-            prefix = self._segment_prefix(peer)
+            prefix = self._parcels.prefix(peer)
             self.broker.remove_peer(peer)
             sweep(prefix)
 

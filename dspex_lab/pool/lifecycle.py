@@ -214,7 +214,7 @@ class KernelLifecycle:
             "heartbeat_s": self._settings.heartbeat_s,
             "sandbox": spec.sandbox,
             "max_memory_mb": spec.max_memory_mb,
-            "segment_prefix": prefix_of(self._connection.host_id, worker_id),
+            "segment_prefix": prefix_of(self._connection.host_id, worker_id) if spec.sandbox == "off" else "",
         }
         worker.gpu = choose_gpu(spec, self.gpus, [w.gpu.uuid for w in self._workers.values() if w.gpu is not None])
         additions = device_environment(worker.gpu) | spec.env

@@ -30,7 +30,6 @@ __all__ = [
     "THRESHOLD_BYTES",
     "Segments",
     "belong_to",
-    "discard",
     "hand_over",
     "prefix_of",
     "realm_of",
@@ -206,12 +205,6 @@ def hand_over(segments: Sequence[Segment], prefix: str, *, folder: Path = SHARED
 def belong_to(prefix: str, segments: Sequence[Segment]) -> bool:
     """Whether every name is one that the owner of ``prefix`` could have made."""
     return all(segment.name.startswith(prefix) and _NAME.fullmatch(segment.name) for segment in segments)
-
-
-def discard(segments: Sequence[Segment], *, folder: Path = SHARED_MEMORY) -> None:
-    """Unlink what nobody will read. For the host alone, which has checked the names."""
-    for segment in segments:
-        (folder / segment.name).unlink(missing_ok=True)
 
 
 def sweep(prefix: str, *, folder: Path = SHARED_MEMORY) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from dspex_lab.errors import HostUnavailable, ProtocolError
 from dspex_lab.wire.codec import decode, encode
 from dspex_lab.wire.messages import Segment
-from dspex_lab.wire.segments import Segments, belong_to, discard, hand_over, prefix_of, realm_of, sweep
+from dspex_lab.wire.segments import Segments, belong_to, hand_over, prefix_of, realm_of, sweep
 
 HOST, OTHER_HOST = "0123abcd", "89ef4567"
 SMALL, LARGE = b"s" * 99, b"l" * 5000
@@ -274,7 +274,7 @@ def test_a_value_that_was_handed_over_outlives_its_maker(folder: Path) -> None:
 def test_handing_over_what_is_gone_is_left_to_the_reader(folder: Path) -> None:
     """Its maker was swept meanwhile: the reader is told."""
     frames, segments = end(folder).place([LARGE])
-    discard(segments, folder=folder)
+    end(folder).remove(segments)
     with pytest.raises(HostUnavailable):
         end(folder).restore(frames, hand_over(segments, prefix_of(HOST, "0080"), folder=folder))
 
