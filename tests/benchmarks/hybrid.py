@@ -39,7 +39,7 @@ def rows() -> list[Row]:
     with OpenAiServer(Behaviour(text=REPLY)) as server:
         dspy_call, dspy_over_http = _dspy_predict(_instant_lm()), _dspy_predict(_http_lm(server.api_base))
         gc.freeze()  # a notebook that takes the hybrid route never has DSPy's heap to look through
-        native_s, dspy_s = _cpu_s(_native_part), _cpu_s(dspy_call)
+        native_s, dspy_s = _cpu_s(_native_part()), _cpu_s(dspy_call)
         spec = PoolSpec(name="general", size=1, min_ready=1, concurrency=64)
         base = "http://127.0.0.1:9/v1"  # never asked: the worker's engine answers by itself
         settings = Settings.create(pools=(spec,), idle_exit_s=30.0, lm=MODEL, lm_api_base=base, lm_api_key="none")
@@ -66,15 +66,20 @@ def _row(name: str, value_s: float, peer_s: float, *, peer: str = "dspy.Predict"
 # --- the hybrid route ---------------------------------------------------------------------------------------------
 
 
-def _native_part() -> None:
+def _native_part() -> Callable[[], None]:
     """All that the notebook's process does for a call, but for sending it."""
+    operation = predict(SIGNATURE).operation
     signature = compile_signature(SIGNATURE)
-    operation = predict(signature).operation
-    inputs = signature.serializer.dump(signature.validator.validate_inputs(INPUTS))
-    question = ask(operation, inputs, CallSettings("general", LmSpec(MODEL)))
-    question.call(operation, CallSettings("general", LmSpec(MODEL)))
-    outputs = signature.validator.validate_outputs(question.outputs(_REPLY_DATA))
-    assert outputs == OUTPUTS
+    settings = CallSettings("general", LmSpec(MODEL))
+
+    def call() -> None:
+        inputs = signature.serializer.dump(signature.validator.validate_inputs(INPUTS))
+        question = ask(operation, inputs, settings)
+        question.call(operation, settings)
+        outputs = signature.validator.validate_outputs(question.outputs(_REPLY_DATA))
+        assert outputs == OUTPUTS
+
+    return call
 
 
 _REPLY_DATA = msgspec.to_builtins(LmReply(REPLY, MODEL, "stop"))
