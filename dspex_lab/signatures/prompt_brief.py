@@ -7,6 +7,9 @@ wants and says nothing of JSON or of Python's types.
 
 from __future__ import annotations
 
+import re
+import re
+from collections.abc import Iterable
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -14,8 +17,12 @@ from dspex_lab.signatures.field import Field, Signature
 from dspex_lab.signatures.prompt_types import annotation_name
 from dspex_lab.signatures.rebuild import without_metadata
 
-__all__ = ["brief_part", "brief_request", "with_request"]
+__all__ = ["brief_part", "brief_question", "brief_request", "with_request"]
 
+#: How DSPy words a pair of bounds.
+_RANGE = re.compile(r"greater than or equal to: (\S+), less than or equal to: (\S+)")
+#: How DSPy words a pair of bounds.
+_RANGE = re.compile(r"greater than or equal to: (\S+), less than or equal to: (\S+)")
 _KINDS = {str: "", bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
 
 
@@ -26,8 +33,18 @@ def brief_part(name: str, text: str) -> str:
 
 def brief_request(signature: Signature) -> str:
     """The instructions, and a question for each output."""
-    questions = (f"What is the {item.name}{_note(item)}?" for item in signature.outputs)
+    questions = (
+        brief_question(item.name, without_metadata(item.annotation), notes=(item.constraints, item.description))
+        for item in signature.outputs
+    )
     return " ".join((signature.instructions.strip(), *questions))
+
+
+def brief_question(name: str, annotation: Any, *, notes: Iterable[str] = ()) -> str:
+    """One output as it is asked for; in brackets its kind, and what else is said of it (bounds, a description)."""
+    said = [_RANGE.sub(r"from \1 to \2", note) for note in (_kind(annotation), *notes) if note]
+    shown = f" ({'; '.join(said)})" if said else ""
+    return f"What is the {name}{shown}?"
 
 
 def with_request(messages: list[dict[str, Any]], request: str) -> list[dict[str, Any]]:
@@ -56,12 +73,6 @@ def _joined(first: Any, second: Any) -> Any:
 
 def _blocks(content: Any) -> list[Any]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
-
-
-def _note(item: Field) -> str:
-    """What the signature says of a field, in brackets: its kind, its bounds, its description."""
-    said = [note for note in (_kind(without_metadata(item.annotation)), item.constraints, item.description) if note]
-    return f" ({'; '.join(said)})" if said else ""
 
 
 def _kind(annotation: Any) -> str:
