@@ -8,19 +8,16 @@ wants and says nothing of JSON or of Python's types.
 from __future__ import annotations
 
 import re
-import re
 from collections.abc import Iterable
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from dspex_lab.signatures.field import Field, Signature
+from dspex_lab.signatures.field import Signature
 from dspex_lab.signatures.prompt_types import annotation_name
 from dspex_lab.signatures.rebuild import without_metadata
 
 __all__ = ["brief_part", "brief_question", "brief_request", "with_request"]
 
-#: How DSPy words a pair of bounds.
-_RANGE = re.compile(r"greater than or equal to: (\S+), less than or equal to: (\S+)")
 #: How DSPy words a pair of bounds.
 _RANGE = re.compile(r"greater than or equal to: (\S+), less than or equal to: (\S+)")
 _KINDS = {str: "", bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
@@ -50,9 +47,9 @@ def brief_question(name: str, annotation: Any, *, notes: Iterable[str] = ()) -> 
 def with_request(messages: list[dict[str, Any]], request: str) -> list[dict[str, Any]]:
     """The turns with ``request`` in each question: before the inputs, or behind them where there are demonstrations.
 
-    Where it stands decides much for a small model. On product reviews sorted by mood it was right for 10 of 14 with
-    the request first and no demonstration, for 3 with the request last; after three demonstrations for 12 with the
-    request last in every turn, and for 7 (always the same word) with the request first.
+    Where it stands decides much for a small model. Of 14 product reviews, asked for their mood and stars, it gave the
+    right mood to 13 with the request first and no demonstration, and to 3 with the request last; after three
+    demonstrations to 13 with the request last in every turn, and to 7 (always the same word) with the request first.
     """
     is_last = sum(message["role"] == "user" for message in messages) > 1
     found = []
