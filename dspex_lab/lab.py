@@ -25,6 +25,7 @@ from dspex_lab.pipelines import Launcher, Pipeline
 from dspex_lab.pool.rendezvous import find_host
 from dspex_lab.portal import Portal
 from dspex_lab.router import Registry, Router
+from dspex_lab.sessions import Session
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.telemetry.events import EventHub
 from dspex_lab.telemetry.host_view import HostView
@@ -135,6 +136,14 @@ class Lab:
         """Have the host keep another pool."""
         self.request("pools.ensure", specs=[spec.model_dump(mode="json")])
         self.settings = self.settings.model_copy(update={"pools": (*self.settings.pools, spec)})
+
+    def session(
+        self, *, pool: str = "general", idle_expiry_s: float = 600.0, timeout_s: float | None = None
+    ) -> Session:
+        """A worker of ``pool`` for oneself, with state that stays in it from call to call; close it, or use it with
+        ``with``. It is opened with its first call. ``timeout_s`` holds for each call, its wait for a worker
+        included."""
+        return Session(self.backend, self.portal, pool=pool, idle_expiry_s=idle_expiry_s, timeout_s=timeout_s)
 
     # --- the language model -----------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from dspex_lab import pipelines
 from dspex_lab.lab import current_lab
 from dspex_lab.pipelines import Pipeline, Plan, Program, Run, RunResult, Step
+from dspex_lab.sessions import Session
 from dspex_lab.signatures import CompiledSignature, compile_signature
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "program_of_thought",
     "react",
     "run_pipeline",
+    "session",
     "signature",
     "start_run",
     "template",
@@ -127,3 +129,9 @@ def run_pipeline(which: str | Pipeline, **inputs: Any) -> RunResult:
     """Run a pipeline, or the one of that name, and wait for its result; an interrupt cancels it."""
     chosen = which if isinstance(which, Pipeline) else current_lab().pipelines.find(which)
     return chosen(**inputs)
+
+
+def session(*, pool: str = "general", idle_expiry_s: float = 600.0, timeout_s: float | None = None) -> Session:
+    """A worker for oneself, with state that stays in it from call to call: ``with lab.session() as session:
+    session.call(function, ...)``. It ends when it is closed, and after ``idle_expiry_s`` without a call."""
+    return current_lab().session(pool=pool, idle_expiry_s=idle_expiry_s, timeout_s=timeout_s)

@@ -63,7 +63,8 @@ class Backend(Protocol):
         ...
 
     async def request(self, method: str, **params: Any) -> Any:
-        """Ask the place itself: ``status``, ``resize``, ``stop``, ... The value is plain data."""
+        """Ask the place itself: ``status``, ``stop``, ``session.open(pool, idle_expiry_s)`` (the value is the id for
+        ``Call.session``), ``session.close(session)``, ... The value is plain data."""
         ...
 
     def statistics(self) -> BackendStatistics: ...

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Any
 
 from dspex_lab.backends.base import BackendStatistics
+from dspex_lab.backends.inline_sessions import InlineSessions
 from dspex_lab.calls import Call
 from dspex_lab.errors import Cancelled, DeadlineExceeded, LabError, ProtocolError
 from dspex_lab.portal import Portal
 from dspex_lab.wire.caller import Caller, RemoteCall
 from dspex_lab.wire.framing import Frames
-from dspex_lab.wire.messages import Cancel, Failed, Message, Run, Started, Submit
+from dspex_lab.wire.messages import Cancel, Done, Failed, Message, Run, Started, Submit
 from dspex_lab.worker.dispatch import Dispatcher
 
 __all__ = ["InlineBackend"]
@@ -31,6 +33,7 @@ class InlineBackend:
         self._caller = Caller(self._to_dispatcher)
         self._main: Portal | None = None
         self._dispatcher: Dispatcher | None = None
+        self._sessions = InlineSessions(self._run, self._stop, self._forget_session)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         #: Calls that run as plain functions, which nothing can interrupt here.
         self._uninterruptible: set[str] = set()
@@ -60,13 +63,16 @@ class InlineBackend:
                 self._fail(message.id, ProtocolError("The backend is not open."))
             return
         if isinstance(message, Submit):
-            self._start(self._dispatcher, message, payload)
+            self._start(message, payload)
+            return
+        if isinstance(message, Cancel) and self._sessions.drop(message.id):
+            self._fail(message.id, Cancelled("The call was cancelled before it began."))
             return
         self._dispatcher.receive(message, payload)
         if isinstance(message, Cancel) and message.id in self._uninterruptible:
             self._fail(message.id, Cancelled("The call was cancelled; its function goes on until it returns."))
 
-    def _start(self, dispatcher: Dispatcher, submit: Submit, payload: Frames) -> None:
+    def _start(self, submit: Submit, payload: Frames) -> None:
         if submit.timeout_s is not None:
             loop = asyncio.get_running_loop()
             self._timers[submit.id] = loop.call_later(submit.timeout_s, self._expire, submit)
@@ -78,17 +84,39 @@ class InlineBackend:
             span_id=submit.span_id,
             stream=submit.stream,
             credit=submit.credit,
+            session=submit.session,
         )
-        dispatcher.receive(run, payload)
+        if submit.session is None:
+            self._run(run, payload)
+            return
+        try:
+            self._sessions.submit(submit.session, run, payload)
+        except LabError as error:
+            self._fail(submit.id, error)
+
+    def _run(self, run: Run, payload: Frames) -> None:
+        if self._dispatcher is not None:
+            self._dispatcher.receive(run, payload)
 
     def _expire(self, submit: Submit) -> None:
-        self._fail(
-            submit.id, DeadlineExceeded(f"{submit.op} was still running when its {submit.timeout_s:g} s were over.")
+        where = "waiting for its session" if self._sessions.drop(submit.id) else "running"
+        self._stop(
+            submit.id, DeadlineExceeded(f"{submit.op} was still {where} when its {submit.timeout_s:g} s were over.")
         )
+
+    def _stop(self, call_id: str, error: LabError) -> None:
+        """Tell the caller now and stop the call after."""
+        self._fail(call_id, error)
         if self._dispatcher is not None:
-            self._dispatcher.receive(Cancel(submit.id), ())
+            self._dispatcher.receive(Cancel(call_id), ())
+
+    def _forget_session(self, session_id: str) -> None:
+        if self._dispatcher is not None:
+            self._dispatcher.forget_session(session_id)
 
     def _to_caller(self, message: Message, payload: Frames) -> None:
+        if isinstance(message, Done | Failed):
+            self._sessions.ended(message.id)
         if isinstance(message, Started):
             if message.interruptible == "signal":
                 self._uninterruptible.add(message.id)
@@ -101,9 +129,17 @@ class InlineBackend:
         self._caller.receive(Failed(call_id, error.to_dict()), ())
 
     async def request(self, method: str, **params: Any) -> Any:
-        """Only ``status``: there is no host to order about."""
-        if method != "status":
+        """``status`` and the orders about sessions: there is no host to order about."""
+        orders: dict[str, Callable[..., Any]] = {
+            "status": self._status,
+            "session.open": self._sessions.open,
+            "session.close": self._sessions.close,
+        }
+        if method not in orders:
             raise ProtocolError(f"The inline backend knows no order {method!r}.")
+        return orders[method](**params)
+
+    def _status(self) -> dict[str, Any]:
         return {"pid": os.getpid(), "in_flight": self._caller.in_flight, "pools": {}, "clients": []}
 
     def statistics(self) -> BackendStatistics:

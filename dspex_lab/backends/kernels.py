@@ -199,6 +199,8 @@ class KernelBackend:
         self._counts["succeeded" if pending.has_succeeded else "failed"] += 1
 
     async def request(self, method: str, **params: Any) -> Any:
+        if method == "session.close" and self._socket is None:
+            return None  # it ended with its host; none is started to hear of it
         await self._connected()
         return await self._caller.request(method, params, timeout_s=_REQUEST_TIMEOUT_S)
 

@@ -1,5 +1,9 @@
 """Which waiting call goes to which worker, and how many workers to start or retire: a pure decision.
 
+A session that waits needs a worker of its own. It goes before the calls that wait, for it could wait for ever
+otherwise: where a worker takes many calls at once, there is always one more that fits. While no worker idles and none
+can be started, the least busy one takes no more calls, and is checked out when it has finished those that it has.
+
 No I/O and no clock; ``broker`` takes the snapshot, asks :func:`assign` and acts.
 """
 
@@ -22,8 +26,8 @@ class WorkerSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class PoolSnapshot:
-    """A pool as the decision sees it. ``workers`` holds those that start or serve, not those that stop;
-    ``may_start`` is False while a crash-looping pool backs off."""
+    """A pool as the decision sees it. ``workers`` holds those that start or serve, not those that stop or that a
+    session has; ``may_start`` is False while a crash-looping pool backs off."""
 
     size: int
     min_ready: int
@@ -34,50 +38,68 @@ class PoolSnapshot:
     may_start: bool = True
     #: Workers that finish their calls before they are replaced; they still take up their places.
     leaving: int = 0
+    #: Workers that sessions have; they take up their places, and no calls but their session's.
+    held: int = 0
+    #: Sessions with a call and no worker.
+    sessions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """``places[i]`` is the worker for the i-th waiting call; then how many to start and which to retire."""
+    """``places[i]`` is the worker for the i-th waiting call, ``checkouts[i]`` that for the i-th waiting session; then
+    how many to start and which to retire."""
 
     places: tuple[str, ...] = ()
     start: int = 0
     retire: tuple[str, ...] = ()
+    checkouts: tuple[str, ...] = ()
 
 
 def assign(pool: PoolSnapshot) -> Assignment:
-    """Fill the least busy ready workers first; start what the rest needs, up to ``size``; retire what idles.
+    """Check idle workers out to sessions, fill the least busy ready ones with calls, start what the rest needs, up to
+    ``size``, and retire what idles.
 
     After a pool was made smaller the oldest workers serve, and the others are let go as soon as they idle.
     """
-    places = _places(pool)
-    waiting = pool.queued - len(places)
+    size = max(0, pool.size - pool.held)
+    serving = pool.workers[:size]
+    checkouts = tuple(worker.id for worker in serving if worker.is_ready and not worker.in_flight)[: pool.sessions]
+    sessions = pool.sessions - len(checkouts)
     starting = sum(not worker.is_ready for worker in pool.workers)
-    missing = -(-waiting // pool.concurrency) - starting
-    floor = pool.min_ready - len(pool.workers)
-    start = max(missing, floor, 0) if pool.may_start else 0
-    room = max(0, pool.size - len(pool.workers) - pool.leaving)
-    return Assignment(places, min(start, room), _retired(pool, set(places), waiting))
+    room = max(0, size - len(pool.workers) - pool.leaving) if pool.may_start else 0
+    open_to_calls = [worker for worker in serving if worker.is_ready and worker.id not in checkouts]
+    if sessions > starting + room:
+        open_to_calls.sort(key=lambda worker: worker.in_flight)  # stable: the older of two that are as busy
+        open_to_calls = open_to_calls[sessions - starting - room :]
+    places = _places(pool, open_to_calls)
+    waiting = pool.queued - len(places)
+    missing = sessions - (-waiting // pool.concurrency) - starting
+    floor = pool.min_ready - (len(pool.workers) - len(checkouts))
+    start = min(max(missing, floor, 0), room)
+    kept = [worker for worker in serving if worker.id not in checkouts]
+    return Assignment(
+        places, start, _retired(pool, size, kept, set(places), is_waiting=waiting + sessions > 0), checkouts
+    )
 
 
-def _places(pool: PoolSnapshot) -> tuple[str, ...]:
+def _places(pool: PoolSnapshot, workers: list[WorkerSnapshot]) -> tuple[str, ...]:
     if not pool.queued:
         return ()
     free = [
         (in_flight, order, worker.id)
-        for order, worker in enumerate(pool.workers[: pool.size])
-        if worker.is_ready
+        for order, worker in enumerate(workers)
         for in_flight in range(worker.in_flight, pool.concurrency)
     ]
     return tuple(worker_id for _, _, worker_id in sorted(free)[: pool.queued])
 
 
-def _retired(pool: PoolSnapshot, given_calls: set[str], waiting: int) -> tuple[str, ...]:
-    """Whoever is too many, and, while no call waits, the longest idle above ``min_ready``."""
-    surplus = [worker.id for worker in pool.workers[pool.size :] if worker.is_ready and not worker.in_flight]
-    if waiting > 0:
+def _retired(
+    pool: PoolSnapshot, size: int, serving: list[WorkerSnapshot], given_calls: set[str], *, is_waiting: bool
+) -> tuple[str, ...]:
+    """Whoever is too many, and, while nobody waits, the longest idle above ``min_ready``."""
+    surplus = [worker.id for worker in pool.workers[size:] if worker.is_ready and not worker.in_flight]
+    if is_waiting:
         return tuple(surplus)
-    serving = pool.workers[: pool.size]
     overdue = [
         worker
         for worker in serving

@@ -9,9 +9,16 @@ from __future__ import annotations
 from typing import Protocol
 
 from dspex_lab.clock import Clock
-from dspex_lab.errors import Cancelled, ConfigurationError, LabError, PoolSaturated, ProtocolError, WorkerLost
+from dspex_lab.errors import (
+    Cancelled,
+    LabError,
+    PoolSaturated,
+    ProtocolError,
+    WorkerLost,
+)
 from dspex_lab.pool.assignment import assign
 from dspex_lab.pool.records import CallPhase, CallRecord, PeerRecord, PoolRecord, WorkerPhase, WorkerRecord
+from dspex_lab.pool.sessions import SessionRecord, Sessions, session_lost
 from dspex_lab.pool.workforce import Workforce
 from dspex_lab.wire.framing import Frames
 from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Failed, Hello, Message, Run, Started, Submit
@@ -30,12 +37,13 @@ class Outbox(Protocol):
 
 
 class Broker:
-    """Peers and the calls between them."""
+    """Peers, the calls between them, and their sessions."""
 
     def __init__(self, workforce: Workforce, outbox: Outbox, clock: Clock) -> None:
         self.workforce = workforce
         self.peers: dict[bytes, PeerRecord] = {}
         self.calls: dict[str, CallRecord] = {}
+        self.sessions = Sessions()
         self._outbox = outbox
         self._clock = clock
 
@@ -56,10 +64,12 @@ class Broker:
             self.balance(self.workforce.pools[worker.pool])
 
     def remove_peer(self, peer: bytes) -> None:
-        """The peer left or died: nobody waits for its calls any more."""
+        """The peer left or died: nobody waits for its calls any more, and its sessions are nobody else's."""
         record = self.peers.pop(peer, None)
         if record is None:
             return
+        for session in self.sessions.of(peer):
+            self.end_session(session, "its owner left")
         for call_id in list(record.calls):
             if call := self.calls.get(call_id):
                 self.stop_call(call, Cancelled("The caller left."), is_answered=True)
@@ -67,48 +77,57 @@ class Broker:
     # --- calls ------------------------------------------------------------------------------------------------
 
     def submit(self, peer: bytes, submit: Submit, payload: Frames) -> None:
-        """Queue a call; a full queue, an unknown pool and an id in use are answered at once."""
+        """Queue a call; a full queue, an unknown pool, a session that ended and an id in use are answered at once."""
         pool = self.workforce.pools.get(submit.pool)
-        error = self._refusal(peer, submit, pool)
-        if pool is None or error is not None:
+        try:
+            session = self._admit(peer, submit)
+        except LabError as error:
             if pool is not None:
                 pool.counters.submitted += 1
                 pool.counters.failed += 1
-            self._outbox.send(peer, Failed(submit.id, error.to_dict() if error else {}))
+            self._outbox.send(peer, Failed(submit.id, error.to_dict()))
             return
+        pool = self.workforce.pools[submit.pool]
         pool.counters.submitted += 1
         now = self._clock.monotonic()
         deadline = None if submit.timeout_s is None else now + submit.timeout_s
-        self.calls[submit.id] = CallRecord(submit, payload, peer, now, deadline)
+        call = self.calls[submit.id] = CallRecord(submit, payload, peer, now, deadline, session=session)
         self.peers[peer].calls.add(submit.id)
-        pool.queue.add(submit.id, peer, priority=submit.priority)
+        if session is not None:
+            session.calls.add(submit.id)
+            session.last_used = now
+        pool.add_waiting(call)
         pool.is_awake = True
         self.balance(pool)
 
-    def _refusal(self, peer: bytes, submit: Submit, pool: PoolRecord | None) -> LabError | None:
-        if pool is None:
-            names = ", ".join(self.workforce.pools)
-            return ConfigurationError(
-                f"There is no pool {submit.pool!r}.", "pool", f"one of {names}", submit.pool, hint=f"Pools: {names}."
-            )
+    def _admit(self, peer: bytes, submit: Submit) -> SessionRecord | None:
+        """The call's session, if it names one; raises what is wrong with the call."""
+        pool = self.workforce.pool(submit.pool)
         worker = self.peers[peer].worker
         if worker is not None and self.workforce.pools[worker.pool].spec.sandbox == "on":
-            return ProtocolError("Out of a sandbox no calls are made.", hint='Use a pool with sandbox="off".')
+            raise ProtocolError("Out of a sandbox no calls are made.", hint='Use a pool with sandbox="off".')
         if submit.id in self.calls:
-            return ProtocolError("A call with this id is under way.")
+            raise ProtocolError("A call with this id is under way.")
         if (refusal := self.workforce.refusal(pool)) is not None:
-            return refusal
-        if len(pool.queue) >= pool.spec.queue_limit:
-            return PoolSaturated(
-                f"The pool {pool.spec.name!r} has {len(pool.queue)} calls waiting, its limit.",
+            raise refusal
+        session = None if submit.session is None else self.sessions.find(submit.session, peer)
+        if session is not None and session.pool != submit.pool:
+            raise ProtocolError(f"The session is of the pool {session.pool!r}, not of {submit.pool!r}.")
+        if (waiting := pool.waiting_in_line(session)) >= pool.spec.queue_limit:
+            raise PoolSaturated(
+                f"The pool {pool.spec.name!r} has {waiting} calls waiting, its limit.",
                 hint="Wait for results before sending more, or raise the pool's size or queue_limit.",
             )
-        return None
+        return session
 
     def balance(self, pool: PoolRecord) -> None:
         """Ask for the assignment of ``pool`` and carry it out."""
         now = self._clock.monotonic()
         assignment = assign(pool.snapshot(now))
+        for worker_id in assignment.checkouts:
+            pool.check_out(pool.workers[worker_id])
+        for call_id, worker in pool.next_of_sessions():
+            self._run(self.calls[call_id], worker, now)
         for worker_id in assignment.places:
             self._run(self.calls[pool.queue.take()], pool.workers[worker_id], now)
         for _ in range(assignment.start):
@@ -132,6 +151,7 @@ class Broker:
             stream=submit.stream,
             credit=submit.credit,
             segments=submit.segments,
+            session=submit.session,
         )
         self._outbox.send(worker.peer, message, call.payload)
 
@@ -156,7 +176,7 @@ class Broker:
         With ``is_answered`` the caller is told (or gone) already, and only the worker has yet to stop.
         """
         if call.phase is CallPhase.QUEUED:
-            self.workforce.pools[call.submit.pool].queue.remove(call.submit.id)
+            self.workforce.pools[call.submit.pool].remove_waiting(call)
             self._end(call, error, is_told=is_answered)
             return
         call.is_answered = call.is_answered or is_answered
@@ -245,6 +265,8 @@ class Broker:
         )
         self.workforce.bury(worker, status, reason)
         pool = self.workforce.pools[worker.pool]
+        if worker.session is not None:
+            self.end_session(worker.session, _why_it_ended(worker, orphans, status))
         for call in orphans:
             self._rescue(call, worker, pool, status)
         if pool.trouble is not None and pool.has_given_up():
@@ -266,11 +288,47 @@ class Broker:
             self._end(call, error)
 
     def _fail_queue(self, pool: PoolRecord) -> None:
-        for call_id in pool.queue.take_all():
+        for call_id in pool.take_all_waiting():
             error = WorkerLost(
                 f"The pool {pool.spec.name!r} cannot start a worker: {pool.trouble}", hint="See %lab logs."
             )
             self._end(self.calls[call_id], error)
+
+    # --- sessions ---------------------------------------------------------------------------------------------
+
+    def open_session(self, peer: bytes, pool_name: str, idle_expiry_s: float) -> SessionRecord:
+        """A session of ``peer``; its worker is checked out with its first call. Raises ``ConfigurationError``."""
+        pool = self.workforce.pool(pool_name)
+        if (refusal := self.workforce.refusal(pool)) is not None:
+            raise refusal
+        if len(pool.sessions) >= pool.spec.queue_limit:
+            raise PoolSaturated(
+                f"The pool {pool_name!r} has {len(pool.sessions)} sessions, its limit.",
+                hint="Close those that are not needed any more.",
+            )
+        session = self.sessions.open(peer, pool_name, idle_expiry_s=idle_expiry_s, now=self._clock.monotonic())
+        pool.sessions[session.id] = session
+        return session
+
+    def end_session(self, session: SessionRecord, reason: str) -> None:
+        """End the session, its calls with ``SessionLost``, and its worker with its state; twice is once."""
+        if not self.sessions.end(session, reason):
+            return
+        pool = self.workforce.pools[session.pool]
+        pool.drop_session(session)
+        worker = self.workforce.workers.get(session.worker_id or "")
+        if worker is not None:
+            # Nobody wants its state: there is no grace for what it still does.
+            (self.workforce.kill if worker.calls else self.workforce.stop)(worker)
+        error, is_told = session_lost(reason), session.owner not in self.peers
+        for call in [self.calls[call_id] for call_id in session.calls]:
+            if call.phase is CallPhase.QUEUED:
+                self.stop_call(call, error, is_answered=is_told)
+            elif call.phase is CallPhase.RUNNING:
+                if not is_told:
+                    self._outbox.send(call.caller, Failed(call.submit.id, error.to_dict(), call.worker_id or ""))
+                call.phase, call.stop_error, call.is_answered = CallPhase.STOPPING, error, True
+        self.balance(pool)
 
     def _leave_worker(self, call: CallRecord) -> None:
         worker = self.workforce.workers[call.worker_id or ""]
@@ -301,9 +359,21 @@ class Broker:
 
     def _forget(self, call: CallRecord) -> None:
         self.calls.pop(call.submit.id, None)
+        if call.session is not None:
+            call.session.calls.discard(call.submit.id)
+            call.session.last_used = self._clock.monotonic()
         if caller := self.peers.get(call.caller):
             caller.calls.discard(call.submit.id)
 
     def __repr__(self) -> str:
         ready = sum(worker.phase is WorkerPhase.READY for worker in self.workforce.workers.values())
         return f"<Broker [peers: {len(self.peers)}, workers ready: {ready}, calls: {len(self.calls)}]>"
+
+
+def _why_it_ended(worker: WorkerRecord, calls: list[CallRecord], status: int) -> str:
+    """Why the session of ``worker`` ends with it, in words that follow a colon."""
+    if worker.stop_error is not None:
+        return f"its worker was ended. {worker.stop_error.message}".rstrip(".")
+    if any(call.phase is CallPhase.STOPPING for call in calls):
+        return f"its worker {worker.id} was ended, for a call on it would not stop"
+    return f"its worker {worker.id} died (exit status {status})"

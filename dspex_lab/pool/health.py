@@ -1,4 +1,5 @@
-"""What time alone decides: calls past their deadline, workers that are silent, too large, or slow to stop.
+"""What time alone decides: calls past their deadline, sessions that nobody uses, workers that are silent, too large, or
+slow to stop.
 
 :func:`examine` is pure, a snapshot to verdicts; :func:`enforce` carries them out. The host calls it several times a
 second.
@@ -28,11 +29,12 @@ class HealthLimits:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is to be done about one call or one worker, and the error that says why."""
+    """What is to be done about one call, session or worker, and the error that says why."""
 
     subject: str
-    action: str  # "expire" a call, "kill" or "recycle" a worker
+    action: str  # "expire" a call, "close" a session of ``pool``, "kill" or "recycle" a worker
     error: LabError | None = None
+    pool: str = ""
 
 
 def examine(
@@ -43,6 +45,11 @@ def examine(
     op_timeouts = {pool.spec.name: pool.spec.op_timeout_s for pool in pools}
     verdicts = [verdict for call in calls if (verdict := _examine_call(call, now, op_timeouts))]
     for pool in pools:
+        verdicts += [
+            Verdict(session.id, "close", pool=pool.spec.name)
+            for session in pool.sessions.values()
+            if session.has_expired(now)
+        ]
         verdicts += [
             verdict for worker in pool.workers.values() if (verdict := _examine_worker(worker, pool, now, limits))
         ]
@@ -113,6 +120,9 @@ def enforce(broker: Broker, verdicts: Iterable[Verdict]) -> None:
         if verdict.action == "expire" and verdict.error is not None:
             if call := broker.calls.get(verdict.subject):
                 broker.answer_early(call, verdict.error)
+        elif verdict.action == "close":
+            if session := broker.workforce.pools[verdict.pool].sessions.get(verdict.subject):
+                broker.end_session(session, session.expiry_reason())
         elif worker := broker.workforce.workers.get(verdict.subject):
             if verdict.action == "recycle":
                 broker.workforce.recycle_if_due(worker)

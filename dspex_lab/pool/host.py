@@ -190,7 +190,7 @@ class Host:
         try:
             if self.broker.peers[peer].worker is not None:
                 raise ProtocolError("A worker gives no orders.")
-            reply = Reply(request.id, value=self._orders.carry_out(request.method, request.params))
+            reply = Reply(request.id, value=self._orders.carry_out(peer, request.method, request.params))
         except LabError as error:
             reply = Reply(request.id, error=error.to_dict())
         self.send(peer, reply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dspex_lab.clock import Clock
-from dspex_lab.errors import ConfigurationError, ProtocolError
+from dspex_lab.errors import ConfigurationError, ProtocolError, SessionLost
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.lifecycle import KernelLifecycle
 from dspex_lab.settings import PoolSpec
@@ -31,14 +32,14 @@ class Orders:
     log_files: Callable[[], list[Path]]
     stop_host: Callable[[], None]
 
-    def carry_out(self, method: str, params: dict[str, Any]) -> Any:
-        """The answer to ``method``; a ``ProtocolError`` for what the host does not know."""
+    def carry_out(self, peer: bytes, method: str, params: dict[str, Any]) -> Any:
+        """The answer to ``peer``, who asks for ``method``; a ``ProtocolError`` for what the host does not know."""
         name = method.replace(".", "_")
         order = getattr(self, name, None) if name in _NAMES else None
         if order is None:
             raise ProtocolError(f"The host knows no order {method!r}.")
         try:
-            return order(**params)
+            return order(peer, **params) if name in _OF_PEERS else order(**params)
         except TypeError as error:
             raise ProtocolError(f"The order {method!r} was given the wrong parameters: {error}.") from error
 
@@ -77,6 +78,15 @@ class Orders:
             self.broker.workforce.start(pool)
         self.broker.balance(pool)
 
+    def session_open(self, peer: bytes, /, pool: str, idle_expiry_s: float) -> str:
+        """Open a session of who asks; its id."""
+        return self.broker.open_session(peer, pool, idle_expiry_s).id
+
+    def session_close(self, peer: bytes, /, session: str) -> None:
+        """End a session of who asks, and its worker; one that ended before is no error."""
+        with contextlib.suppress(SessionLost):
+            self.broker.end_session(self.broker.sessions.find(session, peer), "it was closed")
+
     def worker_connection(self, worker: str) -> str:
         """The Jupyter connection file of a worker, for a console."""
         path = self.kernels.connection_file(worker)
@@ -93,6 +103,8 @@ class Orders:
 
 
 _NAMES = frozenset(name for name in vars(Orders) if not name.startswith("_")) - {"carry_out"}
+#: What is answered by who asks.
+_OF_PEERS = frozenset({"session_open", "session_close"})
 
 
 def _tail(path: Path) -> str:

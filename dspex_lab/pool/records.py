@@ -8,6 +8,7 @@ from typing import Any
 
 from dspex_lab.errors import LabError
 from dspex_lab.pool.assignment import PoolSnapshot, WorkerSnapshot
+from dspex_lab.pool.sessions import SessionRecord
 from dspex_lab.pool.waiting import WaitingCalls
 from dspex_lab.settings import PoolSpec
 from dspex_lab.wire.framing import Frames
@@ -73,6 +74,8 @@ class CallRecord:
     attempts: int = 0
     #: The caller took no chunk yet, so the call may run again from its beginning.
     is_untouched: bool = True
+    #: Whose worker alone may run it.
+    session: SessionRecord | None = None
 
 
 @dataclass(slots=True)
@@ -93,6 +96,8 @@ class WorkerRecord:
     calls_done: int = 0
     #: Why the host ends it, when it does.
     stop_error: LabError | None = None
+    #: Who has it for itself; such a worker is never given to anybody else.
+    session: SessionRecord | None = None
 
     def step(self, phase: WorkerPhase, now: float) -> None:
         """Go to ``phase``; an illegal step raises."""
@@ -100,6 +105,18 @@ class WorkerRecord:
             raise RuntimeError(f"worker {self.id} cannot go from {self.phase.value} to {phase.value}")
         self.phase = phase
         self.since = now
+
+    def is_free(self) -> bool:
+        """Whether it has nothing to do and can."""
+        return self.phase is WorkerPhase.READY and not self.calls
+
+    def state(self) -> str:
+        """What it does, for people: its phase, and when it is ready whether it is busy or checked out."""
+        if self.phase is WorkerPhase.READY and self.session is not None:
+            return "in session"
+        if self.phase is WorkerPhase.READY and self.calls:
+            return "busy"
+        return str(self.phase.value)
 
 
 @dataclass(slots=True)
@@ -130,11 +147,14 @@ class PoolCounters:
 
 @dataclass(slots=True)
 class PoolRecord:
-    """One pool: its spec, its waiting calls in order, its workers, its counters."""
+    """One pool: its spec, its waiting calls in order, its workers, its sessions, its counters."""
 
     spec: PoolSpec
     queue: WaitingCalls = field(default_factory=WaitingCalls)
     workers: dict[str, WorkerRecord] = field(default_factory=dict)
+    sessions: dict[str, SessionRecord] = field(default_factory=dict)
+    #: The sessions that wait for a worker; their owners take turns.
+    checkouts: WaitingCalls = field(default_factory=WaitingCalls)
     counters: PoolCounters = field(default_factory=PoolCounters)
     #: A pool keeps no worker ready before its first call, or an order to start.
     is_awake: bool = False
@@ -146,6 +166,51 @@ class PoolRecord:
         """Whether so many starts failed in a row that waiting for the next makes no sense."""
         return self.start_failures >= START_FAILURES_TOLERATED
 
+    def add_waiting(self, call: CallRecord) -> None:
+        """Put the call at the end of its line: the pool's, or its session's."""
+        submit, session = call.submit, call.session
+        if session is None:
+            self.queue.add(submit.id, call.caller, priority=submit.priority)
+            return
+        session.line.add(submit.id, call.caller)
+        if session.needs_worker() and session.id not in self.checkouts:
+            self.checkouts.add(session.id, session.owner)
+
+    def remove_waiting(self, call: CallRecord) -> None:
+        """Take the call out of its line; a session that has none left waits for no worker."""
+        session = call.session
+        (self.queue if session is None else session.line).remove(call.submit.id)
+        if session is not None and not session.line and session.id in self.checkouts:
+            self.checkouts.remove(session.id)
+
+    def check_out(self, worker: WorkerRecord) -> None:
+        """Give the worker to the session that is next, for good."""
+        session = self.sessions[self.checkouts.take()]
+        worker.session, session.worker_id = session, worker.id
+
+    def next_of_sessions(self) -> list[tuple[str, WorkerRecord]]:
+        """The next call of every session whose worker has nothing to do, taken out of its line."""
+        return [
+            (session.line.take(), self.workers[session.worker_id])
+            for session in self.sessions.values()
+            if session.worker_id is not None and session.line and self.workers[session.worker_id].is_free()
+        ]
+
+    def take_all_waiting(self) -> tuple[str, ...]:
+        """Every call that waits for a worker to be ready, taken out of its line."""
+        lines = [self.queue, *(self.sessions[session_id].line for session_id in self.checkouts.take_all())]
+        return tuple(call_id for line in lines for call_id in line.take_all())
+
+    def drop_session(self, session: SessionRecord) -> None:
+        """The session ended: it waits for no worker, and its own is nobody's."""
+        del self.sessions[session.id]
+        if session.id in self.checkouts:
+            self.checkouts.remove(session.id)
+
+    def waiting_in_line(self, session: SessionRecord | None) -> int:
+        """How many calls wait in the line that a call of ``session`` would join."""
+        return len(self.queue if session is None else session.line)
+
     def snapshot(self, now: float) -> PoolSnapshot:
         """The pool as the pure decision sees it."""
         workers = tuple(
@@ -156,7 +221,7 @@ class PoolRecord:
                 0.0 if worker.calls else now - worker.idle_since,
             )
             for worker in self.workers.values()
-            if worker.phase in (WorkerPhase.STARTING, WorkerPhase.READY)
+            if worker.session is None and worker.phase in (WorkerPhase.STARTING, WorkerPhase.READY)
         )
         return PoolSnapshot(
             size=self.spec.size,
@@ -167,20 +232,25 @@ class PoolRecord:
             idle_retire_s=self.spec.idle_retire_s,
             may_start=now >= self.may_start_at,
             leaving=sum(worker.phase is WorkerPhase.DRAINING for worker in self.workers.values()),
+            held=sum(one.worker_id is not None for one in self.sessions.values()),
+            sessions=len(self.checkouts),
         )
 
     def statistics(self, now: float) -> dict[str, Any]:
-        """The pool as plain data: its spec, queue, counters, trouble and workers."""
+        """The pool as plain data: its spec, queue (the lines of sessions included), counters, trouble, sessions and
+        workers."""
+        sessions = self.sessions.values()
         return {
             "spec": self.spec.model_dump(),
-            "queued": len(self.queue),
+            "queued": len(self.queue) + sum(len(session.line) for session in sessions),
             "counters": asdict(self.counters),
             "trouble": self.trouble,
+            "sessions": [session.statistics(now) for session in sessions],
             "workers": [
                 {
                     "id": worker.id,
                     "pid": worker.pid,
-                    "state": "busy" if worker.calls and worker.phase is WorkerPhase.READY else worker.phase.value,
+                    "state": worker.state(),
                     "since_s": now - worker.since,
                     "in_flight": len(worker.calls),
                     "calls_done": worker.calls_done,

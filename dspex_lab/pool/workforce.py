@@ -117,7 +117,10 @@ class Workforce:
         return worker
 
     def recycle_if_due(self, worker: WorkerRecord) -> None:
-        """Replace a worker that did enough calls or is old enough, after the calls that it has."""
+        """Replace a worker that did enough calls or is old enough, after the calls that it has. One that a session has
+        stays: it goes with the session."""
+        if worker.session is not None:
+            return
         spec, now = self.pools[worker.pool].spec, self._clock.monotonic()
         is_worn = spec.recycle_after_calls is not None and worker.calls_done >= spec.recycle_after_calls
         is_old = spec.recycle_after_s is not None and now - worker.since >= spec.recycle_after_s

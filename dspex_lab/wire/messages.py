@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 #: Raised with every change to the shape of a message. Golden bytes: ``tests/unit/wire/``.
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True):
@@ -191,6 +191,7 @@ class Run(Message, frozen=True, tag="run"):
     stream: bool = False
     credit: int = 64
     segments: tuple[Segment, ...] = ()
+    session: str | None = None
 
 
 class Reply(Message, frozen=True, tag="reply"):

@@ -55,6 +55,8 @@ class OpContext:
     usage: Usage = field(default_factory=Usage)
     #: How this worker is guarded; None in a process that is no worker.
     guards: Guards | None = None
+    #: What the calls of one session share; None outside of sessions.
+    session_state: dict[str, Any] | None = None
 
     def on_services(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run ``work`` on the services loop. Wait with ``.result()`` in synchronous code (an interrupt ends the

@@ -72,6 +72,7 @@ class Execution:
             services=dispatcher.services,
             trace=TraceContext(run.trace_id, run.span_id) if run.trace_id and run.span_id else None,
             deadline=None if run.timeout_s is None else now + run.timeout_s,
+            session_state=None if run.session is None else dispatcher.session_state(run.session),
             guards=dispatcher.guards,
         )
 
@@ -145,6 +146,15 @@ class Dispatcher:
         self.segments = segments or Segments()
         self._executions: dict[str, Execution] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._session_states: dict[str, dict[str, Any]] = {}
+
+    def session_state(self, session: str) -> dict[str, Any]:
+        """What the calls of ``session`` share here; empty at first."""
+        return self._session_states.setdefault(session, {})
+
+    def forget_session(self, session: str) -> None:
+        """The session ended; its state goes with the last of its calls."""
+        self._session_states.pop(session, None)
 
     @property
     def in_flight(self) -> int:

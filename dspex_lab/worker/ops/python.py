@@ -26,10 +26,13 @@ def call(
     """``function(*args, **kwargs)`` on the main thread; a coroutine goes on as a task of the main loop.
 
     ``function`` may be a dotted name. The text items of a generator are streamed when the call streams; its value is
-    the list of all items.
+    the list of all items. In a session a function that takes a parameter called ``state`` is given the session's.
     """
     target = named_object(function) if isinstance(function, str) else function
-    value = target(*args, **(kwargs or {}))
+    args, kwargs = list(args), dict(kwargs or {})
+    if context.session_state is not None:
+        _add_state(target, args, kwargs, context.session_state)
+    value = target(*args, **kwargs)
     if inspect.isasyncgen(value):
         return _drain(context, value)
     if inspect.isgenerator(value):
@@ -53,6 +56,24 @@ def named_object(name: str) -> Any:
             hint="Is its package installed where the workers run?",
         ) from error
     return found
+
+
+def _add_state(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], state: dict[str, Any]) -> None:
+    """Put ``state`` where ``function`` takes it, if it does; the caller's arguments are those around it."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some of C's functions do not say what they take
+        return
+    names = [parameter.name for parameter in parameters]
+    if "state" not in names or "state" in kwargs:
+        return
+    place = names.index("state")
+    kind = parameters[place].kind
+    is_named = kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    if kind is inspect.Parameter.KEYWORD_ONLY or (is_named and place > len(args)):
+        kwargs["state"] = state
+    elif is_named or kind is inspect.Parameter.POSITIONAL_ONLY:
+        args.insert(place, state)
 
 
 def _shown(context: OpContext, items: Iterator[Any]) -> Iterator[Any]:

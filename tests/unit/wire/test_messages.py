@@ -59,6 +59,10 @@ FROM_HOST: list[tuple[Message, str]] = [
     (Welcome(1, "h", 7), "84a474797065a777656c636f6d65a776657273696f6e01a7686f73745f6964a168a370696407"),
     (Refused({"type": "X"}), "82a474797065a772656675736564a56572726f7281a474797065a158"),
     (Run(id="c", op="a.b"), "83a474797065a372756ea26964a163a26f70a3612e62"),
+    (
+        Run(id="c", op="a.b", session="s"),
+        "84a474797065a372756ea26964a163a26f70a3612e62a773657373696f6ea173",
+    ),
     (Reply("r", 1), "83a474797065a57265706c79a26964a172a576616c756501"),
     (Notice("n"), "82a474797065a66e6f74696365a46e616d65a16e"),
 ]
@@ -68,7 +72,7 @@ BOTH_WAYS = [entry for entry in FROM_PEER if isinstance(entry[0], Cancel | Credi
 @pytest.mark.parametrize(("message", "golden"), [*FROM_PEER, *FROM_HOST], ids=lambda one: type(one).__name__)
 def test_bytes_are_golden(message: Message, golden: str) -> None:
     """The bytes of a message change only together with the protocol's version."""
-    assert PROTOCOL_VERSION == 2
+    assert PROTOCOL_VERSION == 3
     assert bytes(pack(message)[0]).hex() == golden
 
 

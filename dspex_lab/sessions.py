@@ -1,0 +1,204 @@
+"""Sessions as the user holds them: a worker of one's own, with state that is kept there from call to call.
+
+Asynchronous inside, on the lab's event loop; :meth:`Session.call` and the rest are thin adapters over the portal. What
+a session is on the other side, and when it ends there, is the business of the backend.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import warnings
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
+
+from dspex_lab.backends.base import Backend
+from dspex_lab.calls import Call, Code
+from dspex_lab.errors import HostUnavailable, LabError, SessionLost
+from dspex_lab.portal import Portal
+
+__all__ = ["Session", "SessionStatistics"]
+
+T = TypeVar("T")
+
+_HINT = "Its state went with it: open another with lab.session()."
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatistics:
+    """What a session did. ``worker`` is "" before its first result; calls = succeeded + failed + in_flight."""
+
+    id: str
+    pool: str
+    is_open: bool
+    worker: str = ""
+    calls: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    in_flight: int = 0
+
+
+class Session:
+    """A worker that serves nobody else, from the first call until the session ends.
+
+    Its calls run one after another. A function that takes a parameter called ``state`` is given a dict that stays in
+    the worker between the calls, and may hold anything: a model, a connection, a dataset. The session ends, and the
+    state with it, with :meth:`close`, with its worker's death, with the notebook, and after ``idle_expiry_s`` without a
+    call; every call after that is ``SessionLost``. Close it, or use it with ``with`` or ``async with``.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        portal: Portal,
+        *,
+        pool: str = "general",
+        idle_expiry_s: float = 600.0,
+        timeout_s: float | None = None,
+    ) -> None:
+        self.pool = pool
+        self.idle_expiry_s = idle_expiry_s
+        self.timeout_s = timeout_s
+        self._backend = backend
+        self._portal = portal
+        self._id = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening = asyncio.Lock()
+        #: What every call from now on raises; None while it is of use.
+        self._end: SessionLost | None = None
+        self._is_closed = False
+        self._worker = ""
+        self._counts = {"calls": 0, "succeeded": 0, "failed": 0}
+
+    # --- calls ------------------------------------------------------------------------------------------------
+
+    def call(self, function: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Any:
+        """``function(*args, **kwargs)`` in the session's worker, and its value; an interrupt cancels it.
+
+        ``function`` travels by value, or is a dotted name. It is given the session's state if it takes a parameter
+        called ``state``, which is not counted among ``args``. Raises what the function raises as ``PythonError``,
+        ``SessionLost``, and ``DeadlineExceeded`` after the session's ``timeout_s``.
+        """
+        return self._portal.run(self._call, function, args, kwargs)
+
+    async def acall(self, function: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Any:
+        """The same on an event loop; cancelling the task cancels the call."""
+        return await self._on_loop(self._call, function, args, kwargs)
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """A copy of the state's plain data; what cannot travel stays where it is and is left out. Waits for the calls
+        before it."""
+        return self._portal.run(self._state)
+
+    async def astate(self) -> Mapping[str, Any]:
+        """The same on an event loop."""
+        return await self._on_loop(self._state)
+
+    async def _call(self, function: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        target = function if isinstance(function, str) else Code(function)
+        return await self._run("python.call", {"function": target, "args": list(args), "kwargs": kwargs})
+
+    async def _state(self) -> Mapping[str, Any]:
+        return MappingProxyType(await self._run("session.state", {}))
+
+    async def _run(self, op: str, args: Mapping[str, Any]) -> Any:
+        await self._opened()
+        self._counts["calls"] += 1
+        try:
+            call = Call(op, args, pool=self.pool, session=self._id, timeout_s=self.timeout_s)
+            result = await self._backend.submit(call).result()
+        except BaseException as error:
+            self._counts["failed"] += 1
+            if isinstance(error, HostUnavailable):
+                self._end = SessionLost("The session is gone: its host ended.", hint=_HINT)
+                raise self._end from error
+            if isinstance(error, SessionLost):
+                self._end = self._end or error
+            raise
+        self._counts["succeeded"] += 1
+        self._worker = result.worker
+        return result.value
+
+    async def _on_loop(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
+        return await asyncio.wrap_future(self._portal.start(function, *args))
+
+    # --- beginning and end ------------------------------------------------------------------------------------
+
+    async def _opened(self) -> None:
+        """Open it on the other side, when that was not done before."""
+        async with self._opening:
+            if self._end is not None:
+                raise SessionLost(self._end.message, hint=self._end.hint)  # a new one: each has its own traceback
+            if not self._id:
+                params = {"pool": self.pool, "idle_expiry_s": self.idle_expiry_s}
+                self._id = await self._backend.request("session.open", **params)
+                self._loop = asyncio.get_running_loop()
+
+    def close(self) -> None:
+        """End the session, its calls with ``SessionLost``, and its state. Safe to call twice."""
+        if not self._is_closed:
+            self._portal.run(self._close)
+
+    async def aclose(self) -> None:
+        """The same on an event loop."""
+        if not self._is_closed:
+            await self._on_loop(self._close)
+
+    async def _close(self) -> None:
+        self._is_closed = True
+        was_open, self._end = self._end is None, self._end or SessionLost("The session is closed.", hint=_HINT)
+        if was_open and self._id:
+            await _close_quietly(self._backend, self._id)
+
+    def __enter__(self) -> Self:
+        self._portal.run(self._opened)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        await self._on_loop(self._opened)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        loop = getattr(self, "_loop", None)
+        if loop is None or self._end is not None or loop.is_closed():
+            return
+        # On whatever thread this is, and maybe in the middle of anything: nothing here waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_close_later, self._backend, self._id)
+        warnings.warn(f"{self!r} was not closed.", ResourceWarning, stacklevel=2, source=self)
+
+    # --- what it tells of itself ------------------------------------------------------------------------------
+
+    def statistics(self) -> SessionStatistics:
+        in_flight = self._counts["calls"] - self._counts["succeeded"] - self._counts["failed"]
+        is_open = bool(self._id) and self._end is None
+        return SessionStatistics(self._id, self.pool, is_open, self._worker, in_flight=in_flight, **self._counts)
+
+    def __repr__(self) -> str:
+        worker = f", worker: {self._worker}" if self._worker else ""
+        return f"<Session [{self._state_name()}, pool: {self.pool}{worker}, calls: {self._counts['calls']}]>"
+
+    def _state_name(self) -> str:
+        if self._end is not None:
+            return "closed" if self._is_closed else "lost"
+        return "open" if self._id else "new"
+
+
+def _close_later(backend: Backend, session_id: str) -> None:
+    # The backend keeps the request, and that keeps the task.
+    asyncio.ensure_future(_close_quietly(backend, session_id))  # noqa: RUF006
+
+
+async def _close_quietly(backend: Backend, session_id: str) -> None:
+    """A session whose host is gone is closed."""
+    with contextlib.suppress(LabError):
+        await backend.request("session.close", session=session_id)
