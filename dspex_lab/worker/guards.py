@@ -18,6 +18,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.wire.segments import SHARED_MEMORY
@@ -105,7 +106,8 @@ def guard_worker(folder: Path, *, is_sandbox: bool, max_memory_mb: int) -> Guard
         return Guards(is_sandbox=True, max_memory_mb=max_memory_mb, trouble=trouble)
     seccomp.drop_capabilities()
     _limit(resource.RLIMIT_FSIZE, _MAX_FILE_MB * _MB)
-    _limit_memory(max_memory_mb)
+    # The address space itself is left alone: each thread reserves much of it and uses little.
+    _limit(resource.RLIMIT_DATA, _mapped_bytes("data") + max_memory_mb * _MB)
     package = Path(__file__).parents[1]
     landlock.restrict_files(
         # The kernel hides the environment and the memory of processes outside all the same.
@@ -134,7 +136,7 @@ def guard_generated_code(scratch: Path, *, is_sandbox: bool, max_memory_mb: int)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, _MAX_FILE_MB * _MB)
     _limit(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
-    _limit_memory(max_memory_mb)
+    _limit(resource.RLIMIT_AS, _mapped_bytes("size") + max_memory_mb * _MB)
     _be_the_first_to_go()
     if not is_sandbox:
         return
@@ -170,10 +172,10 @@ def _limit(what: int, value: int) -> None:
     resource.setrlimit(what, (value, value))
 
 
-def _limit_memory(megabytes: int) -> None:
-    """What is mapped already and so much more: libraries are mapped many times larger than they ever become."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    _limit(resource.RLIMIT_AS, pages * resource.getpagesize() + megabytes * _MB)
+def _mapped_bytes(what: Literal["size", "data"]) -> int:
+    """What this process has mapped already, which is many times what it uses: in all, or as memory of its own."""
+    pages = Path("/proc/self/statm").read_text().split()
+    return int(pages[0 if what == "size" else 5]) * resource.getpagesize()
 
 
 def _be_the_first_to_go() -> None:
