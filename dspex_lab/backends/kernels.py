@@ -36,7 +36,8 @@ class KernelBackend:
     """Calls on the worker kernels of the user's pool host.
 
     The first call (or :meth:`open`) connects, and starts a host when there is none; a call that comes while the
-    connection is made waits for it, inside its own deadline.
+    connection is made waits for it, inside its own deadline. With the role "observer" it only looks: it starts no
+    host, asks for no pools, and keeps no host alive.
     """
 
     name = "kernels"
@@ -89,6 +90,8 @@ class KernelBackend:
 
     async def _find_or_start(self) -> ConnectionFile:
         """The living host. One that is just leaving keeps the lock until it is gone, and only then another can come."""
+        if self._role == "observer":
+            return self._find()
         folder, loop = self._settings.private_runtime_dir(), asyncio.get_running_loop()
         start_at = loop.time()
         while (found := find_host(folder)) is None:
@@ -98,12 +101,20 @@ class KernelBackend:
             await asyncio.sleep(_POLL_S)
         return found
 
+    def _find(self) -> ConnectionFile:
+        """The living host; an observer starts none."""
+        found = find_host(self._settings.runtime_dir)
+        if found is None:
+            raise HostUnavailable("No pool host runs.", hint="The first call of a notebook starts one.")
+        return found
+
     async def _meet(self, host: ConnectionFile) -> bool:
         """Connect to ``host`` and tell it the pools; False when it ended meanwhile."""
         try:
             await self._hello(host)
             specs = [spec.model_dump(mode="json") for spec in self._settings.pools]
-            await self._caller.request("pools.ensure", {"specs": specs}, timeout_s=_REQUEST_TIMEOUT_S)
+            if self._role != "observer":
+                await self._caller.request("pools.ensure", {"specs": specs}, timeout_s=_REQUEST_TIMEOUT_S)
         except HostUnavailable:
             return False
         except BaseException:

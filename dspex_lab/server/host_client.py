@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dspex_lab.backends.kernels import KernelBackend
+from dspex_lab.errors import HostUnavailable
 from dspex_lab.pool.rendezvous import find_host
 from dspex_lab.settings import Settings
 
@@ -24,7 +25,12 @@ class HostClient:
             return None
         if self._backend is None:
             self._backend = KernelBackend(self._settings, label="Jupyter Server", role="observer")
-        status: dict[str, Any] = await self._backend.request("status")
+        try:
+            status: dict[str, Any] = await self._backend.request("status")
+        except HostUnavailable:
+            if find_host(self._settings.runtime_dir) is None:  # it ended meanwhile
+                return None
+            raise
         return status
 
     async def aclose(self) -> None:
