@@ -20,9 +20,9 @@ from dspex_lab.backends.base import Backend
 from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.calls import LmSpec
 from dspex_lab.clock import Clock, SystemClock
-from dspex_lab.errors import ConfigurationError, HostUnavailable
+from dspex_lab.errors import ConfigurationError, HostUnavailable, ProtocolError
 from dspex_lab.pipelines import Launcher, Pipeline
-from dspex_lab.pool.rendezvous import find_host
+from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
 from dspex_lab.router import Registry, Router
 from dspex_lab.sessions import Session
@@ -88,8 +88,13 @@ class Lab:
 
     def stop(self) -> None:
         """End the host with all its workers, if there is one; the next call starts another."""
-        if self.has_host():
+        if not self.has_host():
+            return
+        try:
             self.request("stop")
+        except ProtocolError:  # a host of another version understands no order, but every host a signal
+            if not end_host(self.settings.runtime_dir):
+                raise
 
     def has_host(self) -> bool:
         """Whether a host lives, or is just being started by this lab; never starts one."""

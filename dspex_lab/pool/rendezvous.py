@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from dspex_lab.errors import HostUnavailable
 from dspex_lab.settings import Settings
 from dspex_lab.wire.segments import realm_of, sweep
 
-__all__ = ["LOG", "ConnectionFile", "HostLock", "clear_remains", "find_host", "start_host"]
+__all__ = ["LOG", "ConnectionFile", "HostLock", "clear_remains", "end_host", "find_host", "start_host"]
 
 _FILE = "host.json"
 _LOCK = "host.lock"
@@ -138,6 +139,25 @@ def find_host(folder: Path) -> ConnectionFile | None:
             f"The host's connection file {folder / _FILE} cannot be read ({error}).",
             hint="Another version of dspex_lab may have written it; end that host and remove the file.",
         ) from error
+
+
+def end_host(folder: Path) -> bool:
+    """End the living host by a signal, for one that speaks another version of the protocol; False when there is
+    none. The lock says that it lives, so the pid in its file is its own."""
+    host = find_host(folder)
+    if host is None:
+        return False
+    try:
+        descriptor = os.pidfd_open(host.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if HostLock(folder).is_held():
+            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+            return True
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def start_host(settings: Settings) -> None:

@@ -24,7 +24,7 @@ from dspex_lab.errors import HostUnavailable, LabError
 from dspex_lab.pool.rendezvous import find_host
 from dspex_lab.settings import PoolSpec, Settings
 
-__all__ = ["Site", "echo", "end_of", "python_call", "until"]
+__all__ = ["LIMIT_S", "Site", "echo", "end_of", "python_call", "until"]
 
 #: A bound for what takes a moment on a loaded machine, in seconds.
 LIMIT_S = 45.0
