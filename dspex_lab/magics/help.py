@@ -56,6 +56,7 @@ LAB = """The lab in one line.
     %lab lm                       which language model is used
     %lab lm openai/gpt-4o-mini [api_base=URL] [temperature=0.2] [max_tokens=512] [timeout_s=60]
                                   use another: provider/name, as DSPy and LiteLLM write it, or local/NAME
+                                  (its key comes from the environment: OPENAI_API_KEY and the like)
     %lab pools [POOL SIZE]        the pools; with a size, resize one while it works
     %lab logs [WORKER]            the last words of the host and its workers
     %lab connect WORKER           how to open a console on a worker
