@@ -27,8 +27,12 @@ def pool(
     concurrency: int = 1,
     idle_retire_s: float = 300.0,
     may_start: bool = True,
+    held: int = 0,
+    sessions: int = 0,
 ) -> PoolSnapshot:
-    return PoolSnapshot(size, min_ready, concurrency, queued, workers, idle_retire_s, may_start)
+    return PoolSnapshot(
+        size, min_ready, concurrency, queued, workers, idle_retire_s, may_start, held=held, sessions=sessions
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,37 @@ def pool(
             Assignment(("a",), retire=("b",)),
             id="even while calls wait",
         ),
+        pytest.param(pool(0, sessions=1), Assignment(start=1), id="a worker for a session"),
+        pytest.param(pool(0, sessions=9), Assignment(start=4), id="no more than the size for sessions"),
+        pytest.param(pool(0, starting("a"), sessions=1), Assignment(), id="who starts is counted on for a session"),
+        pytest.param(pool(1, sessions=1), Assignment(start=2), id="a worker for each, the session and the call"),
+        pytest.param(pool(0, ready("a"), sessions=1), Assignment(checkouts=("a",)), id="an idle worker is checked out"),
+        pytest.param(
+            pool(1, ready("a"), ready("b"), sessions=1), Assignment(("b",), checkouts=("a",)), id="sessions go first"
+        ),
+        pytest.param(
+            pool(0, ready("a", 0, 301), sessions=1),
+            Assignment(checkouts=("a",)),
+            id="who is checked out does not retire",
+        ),
+        pytest.param(
+            pool(0, ready("a"), sessions=1, min_ready=1),
+            Assignment(start=1, checkouts=("a",)),
+            id="the floor is refilled",
+        ),
+        pytest.param(pool(9, held=3), Assignment(start=1), id="held workers take up their places"),
+        pytest.param(pool(9, held=4), Assignment(), id="all of them, if need be"),
+        pytest.param(pool(1, ready("a"), size=1, held=1), Assignment(retire=("a",)), id="and those of a smaller pool"),
+        pytest.param(
+            pool(3, ready("a", 2), ready("b", 1), size=2, concurrency=3, sessions=1),
+            Assignment(("a",)),
+            id="the least busy is kept free for a session",
+        ),
+        pytest.param(
+            pool(3, ready("a", 2), ready("b", 1), size=3, concurrency=3, sessions=1),
+            Assignment(("b", "a", "b"), start=1),
+            id="but not when another can be started",
+        ),
     ],
 )
 def test_decisions(snapshot: PoolSnapshot, expected: Assignment) -> None:
@@ -97,6 +132,8 @@ def snapshots(draw: st.DrawFn) -> PoolSnapshot:
         workers=tuple(workers),
         idle_retire_s=10.0,
         may_start=draw(st.booleans()),
+        held=draw(st.integers(0, size)),
+        sessions=draw(st.integers(0, 3)),
     )
 
 
@@ -104,7 +141,8 @@ def snapshots(draw: st.DrawFn) -> PoolSnapshot:
 def test_never_more_workers_than_the_size(snapshot: PoolSnapshot) -> None:
     """Starting keeps within the size, and a pool that backs off starts nobody."""
     start = assign(snapshot).start
-    assert start == 0 or (snapshot.may_start and len(snapshot.workers) + start <= snapshot.size)
+    at_work = len(snapshot.workers) + snapshot.held
+    assert start == 0 or (snapshot.may_start and at_work + start <= snapshot.size)
 
 
 @given(snapshots())
@@ -118,11 +156,27 @@ def test_never_more_calls_than_the_concurrency(snapshot: PoolSnapshot) -> None:
 
 @given(snapshots())
 def test_no_call_waits_beside_a_free_worker(snapshot: PoolSnapshot) -> None:
-    """Within the size, every free place is used while calls wait, from the front of the queue on."""
-    places = assign(snapshot).places
-    serving = snapshot.workers[: snapshot.size]
-    free = sum(snapshot.concurrency - worker.in_flight for worker in serving if worker.is_ready)
-    assert len(places) == min(snapshot.queued, free)
+    """Within the size, every free place is used while calls wait, unless its worker is kept for a session."""
+    assignment = assign(snapshot)
+    serving = snapshot.workers[: max(0, snapshot.size - snapshot.held)]
+    free = [
+        snapshot.concurrency - worker.in_flight
+        for worker in serving
+        if worker.is_ready and worker.id not in assignment.checkouts
+    ]
+    kept = snapshot.sessions - len(assignment.checkouts)
+    assert len(assignment.places) >= min(snapshot.queued, sum(sorted(free)[: len(free) - kept] if kept else free))
+
+
+@given(snapshots())
+def test_sessions_take_idle_workers(snapshot: PoolSnapshot) -> None:
+    """As many as there are within the size, each once, and none that is given calls or let go."""
+    assignment = assign(snapshot)
+    serving = snapshot.workers[: max(0, snapshot.size - snapshot.held)]
+    idle = [worker.id for worker in serving if worker.is_ready and not worker.in_flight]
+    assert set(assignment.checkouts) <= set(idle)
+    assert len(set(assignment.checkouts)) == len(assignment.checkouts) == min(snapshot.sessions, len(idle))
+    assert not set(assignment.checkouts) & {*assignment.places, *assignment.retire}
 
 
 @given(snapshots())
@@ -140,7 +194,8 @@ def test_only_idle_workers_retire(snapshot: PoolSnapshot) -> None:
 def test_the_floor_holds(snapshot: PoolSnapshot) -> None:
     """Retiring never takes a pool below min_ready, and starting brings it there when it may."""
     assignment = assign(snapshot)
-    left = len(snapshot.workers) - len(assignment.retire)
-    assert not assignment.retire or left >= snapshot.min_ready
+    floor = min(snapshot.min_ready, max(0, snapshot.size - snapshot.held - len(assignment.checkouts)))
+    left = len(snapshot.workers) - len(assignment.checkouts) - len(assignment.retire)
+    assert not assignment.retire or left >= floor
     if snapshot.may_start:
-        assert len(snapshot.workers) + assignment.start >= snapshot.min_ready
+        assert left + len(assignment.retire) + assignment.start >= floor

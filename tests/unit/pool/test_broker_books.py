@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from dspex_lab.errors import PythonError, WorkerMemoryExceeded
+from dspex_lab.errors import PoolSaturated, PythonError, WorkerMemoryExceeded
 from dspex_lab.pool.records import WorkerPhase
 from dspex_lab.settings import PoolSpec
 from dspex_lab.testing.host import FakeHost
-from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Failed, Started, Submit
+from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Failed, Run, Started, Submit
 
 CLIENTS = [b"anna", b"bert"]
 POOLS = ["general", "wide"]
@@ -32,7 +33,7 @@ class Books(RuleBasedStateMachine):
         self.callers: dict[str, bytes] = {}
         self.left: set[bytes] = set()
         self.left_calls: set[str] = set()
-        self.refused_pools = 0
+        self.sessions: dict[str, tuple[bytes, str]] = {}
 
     def pick(self, data: st.DataObject, items: Any) -> Any:
         return data.draw(st.sampled_from(sorted(items)))
@@ -54,6 +55,37 @@ class Books(RuleBasedStateMachine):
         self.callers[call_id] = peer
         message = Submit(id=call_id, op="x", pool=pool, timeout_s=timeout_s, idempotent=is_idempotent)
         self.host.broker.submit(peer, message, (b"",))
+
+    @rule(data=st.data(), pool=st.sampled_from(POOLS), idle_expiry_s=st.sampled_from([5.0, 60.0]))
+    def open_session(self, data: st.DataObject, *, pool: str, idle_expiry_s: float) -> None:
+        peer = self.pick(data, self.host.broker.peers or [b""])
+        if not peer:
+            return
+        with contextlib.suppress(PoolSaturated):
+            self.sessions[self.host.broker.open_session(peer, pool, idle_expiry_s).id] = (peer, pool)
+
+    @precondition(lambda self: self.sessions)
+    @rule(data=st.data(), is_its_own=st.booleans(), is_idempotent=st.booleans())
+    def submit_to_session(self, data: st.DataObject, *, is_its_own: bool, is_idempotent: bool) -> None:
+        """A call to a session, open or not, of who has it or of somebody else."""
+        session = list(self.sessions)[data.draw(st.integers(0, len(self.sessions) - 1))]  # ids are random
+        owner, pool = self.sessions[session]
+        peer = owner if is_its_own else self.pick(data, self.host.broker.peers or [b""])
+        if peer not in self.host.broker.peers:
+            return
+        is_open = any(one.id == session and one.owner == peer for one in self.host.broker.sessions)
+        call_id = f"c{len(self.callers)}"
+        self.callers[call_id] = peer
+        message = Submit(id=call_id, op="x", pool=pool, session=session, idempotent=is_idempotent)
+        self.host.broker.submit(peer, message, (b"",))
+        if not is_open:
+            assert self.host.outbox.errors_to(peer)[call_id] == "SessionLost"
+
+    @precondition(lambda self: len(self.host.broker.sessions) > 0)
+    @rule(data=st.data())
+    def close_session(self, data: st.DataObject) -> None:
+        sessions = list(self.host.broker.sessions)
+        self.host.broker.end_session(sessions[data.draw(st.integers(0, len(sessions) - 1))], "it was closed")
 
     @precondition(lambda self: self.callers)
     @rule(data=st.data(), is_stranger=st.booleans())
@@ -156,8 +188,32 @@ class Books(RuleBasedStateMachine):
             assert all(self.host.broker.calls[call_id].worker_id == worker.id for call_id in worker.calls)
         for pool in self.host.workforce.pools.values():
             assert all(self.host.broker.calls[call_id].worker_id is None for call_id in pool.queue)
+            assert all(self.host.broker.calls[call_id].session is None for call_id in pool.queue)
             at_work = [one for one in pool.workers.values() if one.phase is not WorkerPhase.STOPPING]
             assert len(at_work) <= pool.spec.size
+
+    @invariant()
+    def sessions_and_workers_agree(self) -> None:
+        broker = self.host.broker
+        for worker in self.host.workforce.workers.values():
+            users = [broker.calls[call_id].session for call_id in worker.calls]
+            assert all(user is worker.session for user in users)
+            assert worker.session is None or len(worker.calls) <= 1
+            assert worker.session in broker.sessions or worker.session is None or worker.phase is WorkerPhase.STOPPING
+        for pool in self.host.workforce.pools.values():
+            assert all(session in broker.sessions for session in pool.sessions.values())
+            assert set(pool.checkouts) == {one.id for one in pool.sessions.values() if one.needs_worker()}
+        assert sum(len(pool.sessions) for pool in self.host.workforce.pools.values()) == len(broker.sessions)
+        for session in broker.sessions:
+            assert session.owner in broker.peers
+            assert session.calls == {call.submit.id for call in broker.calls.values() if call.session is session}
+            if session.worker_id is not None:
+                assert self.host.workforce.workers[session.worker_id].session is session
+
+    @invariant()
+    def no_call_of_a_session_runs_twice(self) -> None:
+        runs = [message.id for _, message, _ in self.host.outbox.sent if isinstance(message, Run) and message.session]
+        assert len(runs) == len(set(runs))
 
     def teardown(self) -> None:
         """Let every worker start, answer and be killed as ordered: in the end nothing is under way."""
