@@ -47,9 +47,9 @@ def brief_question(name: str, annotation: Any, *, notes: Iterable[str] = ()) -> 
 def with_request(messages: list[dict[str, Any]], request: str) -> list[dict[str, Any]]:
     """The turns with ``request`` in each question: before the inputs, or behind them where there are demonstrations.
 
-    Where it stands decides much for a small model. Of 14 product reviews, asked for their mood and stars, it gave the
-    right mood to 13 with the request first and no demonstration, and to 3 with the request last; after three
-    demonstrations to 13 with the request last in every turn, and to 7 (always the same word) with the request first.
+    Where it stands decides much for a small model. Of 44 product reviews that people rated clearly, the bundled model
+    gave the right mood to 28 with the request first and no demonstration, and to 19 with the request last; after three
+    demonstrations to 33 with the request last in every turn, and to 20 (always the same word) with the request first.
     """
     is_last = sum(message["role"] == "user" for message in messages) > 1
     found = []
