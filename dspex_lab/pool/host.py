@@ -18,7 +18,7 @@ from pathlib import Path
 import zmq
 
 from dspex_lab.clock import Clock, SystemClock
-from dspex_lab.errors import LabError, ProtocolError
+from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.health import HealthLimits, enforce, examine
 from dspex_lab.pool.lifecycle import KernelLifecycle
@@ -48,7 +48,6 @@ from dspex_lab.wire.messages import (
     Submit,
     Welcome,
 )
-from dspex_lab.wire.segments import sweep
 
 __all__ = ["Host"]
 
@@ -141,6 +140,21 @@ class Host:
                 self._handle(peer, message, payload)
         except LabError as error:
             self.send(peer, Refused(error.to_dict()))
+        except Exception:
+            # A fault of the host's own: whoever made the call must not wait for ever because of it.
+            log.exception("A message could not be handled.")
+            self._answer_fault(peer, rest)
+
+    def _answer_fault(self, peer: bytes, frames: Sequence[bytes]) -> None:
+        message, _ = unpack_from_peer(frames)
+        error = HostUnavailable(
+            "The pool host failed to handle the call.", hint="%lab logs says why.", retryable=False
+        ).to_dict()
+        match message:
+            case Submit():
+                self.send(peer, Failed(message.id, error))
+            case Request():
+                self.send(peer, Reply(message.id, error=error))
 
     def _greet(self, peer: bytes, hello: Hello) -> None:
         if not hmac.compare_digest(hello.key.encode(), self.connection.key.encode()):
@@ -221,7 +235,7 @@ class Host:
         if peer in self.broker.peers:
             prefix = self._parcels.prefix(peer)
             self.broker.remove_peer(peer)
-            sweep(prefix)
+            self._parcels.sweep(prefix)
 
     def log_files(self) -> list[Path]:
         """Where the host, the zygote and the workers write."""

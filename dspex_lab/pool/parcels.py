@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -15,7 +16,7 @@ from dspex_lab.errors import LabError, ProtocolError
 from dspex_lab.pool.broker import Broker
 from dspex_lab.wire.framing import Frames
 from dspex_lab.wire.messages import Done, Message, Run, Segment
-from dspex_lab.wire.segments import Segments, belong_to, hand_over, prefix_of, realm_of, sweep
+from dspex_lab.wire.segments import SHARED_MEMORY, Segments, belong_to, hand_over, prefix_of, realm_of, sweep
 
 __all__ = ["Parcels"]
 
@@ -23,10 +24,11 @@ __all__ = ["Parcels"]
 class Parcels:
     """The segments of one host's peers."""
 
-    def __init__(self, host_id: str, broker: Broker) -> None:
+    def __init__(self, host_id: str, broker: Broker, *, folder: Path = SHARED_MEMORY) -> None:
         self._host_id = host_id
         self._broker = broker
-        self._own = Segments(prefix_of(host_id, "host"))
+        self._own = Segments(prefix_of(host_id, "host"), folder=folder)
+        self._folder = folder
 
     def prefix(self, peer: bytes) -> str:
         """What the names of a peer's segments begin with. A worker's id has a hyphen in it, a client's never."""
@@ -42,7 +44,7 @@ class Parcels:
         """``message`` as ``peer`` gets it: a value is its reader's from now on; a sandbox, which sees no shared
         memory, gets frames."""
         if isinstance(message, Done) and message.segments:
-            segments = hand_over(message.segments, self.prefix(peer))
+            segments = hand_over(message.segments, self.prefix(peer), folder=self._folder)
             return msgspec.structs.replace(message, segments=segments), payload
         if isinstance(message, Run) and message.segments and self._is_sandbox(peer):
             with contextlib.suppress(LabError):  # they are gone, as the worker will say
@@ -60,8 +62,12 @@ class Parcels:
 
     def forget_worker(self, worker_id: str) -> None:
         """Its process is gone: so is what it did not get out."""
-        sweep(prefix_of(self._host_id, worker_id))
+        self.sweep(prefix_of(self._host_id, worker_id))
+
+    def sweep(self, prefix: str) -> None:
+        """The owner of ``prefix`` is gone."""
+        sweep(prefix, folder=self._folder)
 
     def forget_all(self) -> None:
         """The host leaves."""
-        sweep(realm_of(self._host_id))
+        self.sweep(realm_of(self._host_id))
