@@ -193,9 +193,12 @@ class ConfigurationError(LabError):
 
 
 class PythonError(LabError):
-    """What failed inside a worker: the foreign exception's type name and the worker's own traceback."""
+    """What failed inside a worker: the foreign exception's type name and the worker's own traceback.
 
-    _fields = ("traceback", "error_type")
+    ``where`` is the user's line in it as text for people, when it is known.
+    """
+
+    _fields = ("traceback", "error_type", "where")
 
     def __init__(
         self,
@@ -203,12 +206,18 @@ class PythonError(LabError):
         traceback: str = "",
         error_type: str = "",
         *,
+        where: str = "",
         hint: str | None = None,
         retryable: bool | None = None,
     ) -> None:
         super().__init__(message, hint=hint, retryable=retryable)
         self.traceback = traceback
         self.error_type = error_type
+        self.where = where
+
+    def __str__(self) -> str:
+        hint = f"Hint: {self.hint}" if self.hint else ""
+        return "\n".join(part for part in (self.message, self.where, hint) if part)
 
 
 class ModelError(LabError):

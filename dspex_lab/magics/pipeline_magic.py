@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import MutableMapping
+from concurrent import futures
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,6 +16,9 @@ from dspex_lab.programs import start_run
 from dspex_lab.widgets import RunPanel
 
 __all__ = ["define_pipeline", "show_run"]
+
+#: How long a run that has ended may take to be told to its panel, in seconds.
+_FEED_GRACE_S = 2.0
 
 
 def define_pipeline(line: str, cell: str, namespace: MutableMapping[str, Any]) -> Pipeline | Plan | Run | None:
@@ -75,6 +79,9 @@ def show_run(lab: Lab, run: Run, *, is_background: bool = False) -> None:
         raise
     finally:
         if not is_background:
+            if fed is not None:
+                # A short run is over before its first event reached the panel.
+                futures.wait([fed], timeout=_FEED_GRACE_S)
             panel.finish()
 
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from dspex_lab.calls import TraceContext
-from dspex_lab.errors import Cancelled, DeadlineExceeded, HostUnavailable, LabError
+from dspex_lab.errors import Cancelled, DeadlineExceeded, HostUnavailable, LabError, PythonError
 from dspex_lab.pipelines.failures import as_lab_error, as_pipeline_error
 from dspex_lab.pipelines.plain import plain
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.result import TRANSITIONS, Metrics, RunResult, RunState, usage_data
 from dspex_lab.pipelines.runner import PlanRun, RunSettings
+from dspex_lab.pipelines.source import worker_line
 from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.pipelines.tape import Tape
 from dspex_lab.portal import Portal
@@ -212,6 +213,8 @@ class Run:
         where = next((self.plan.source.where(one.path) for one in self.plan.block if one.name == step), "")
         first = as_lab_error(error, self.plan.name) if isinstance(error, Exception) else LabError(str(error))
         if self._is_program:
+            if isinstance(first, PythonError):
+                first.where = first.where or worker_line(first.traceback)
             return first
         return as_pipeline_error(first, step, where, tuple(one for one in known.values() if one is not error))
 

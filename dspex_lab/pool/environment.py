@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["clean_environment"]
+__all__ = ["allowed_environment", "clean_environment"]
 
 _ALLOWED = frozenset({"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV"})
 _ALLOWED_PREFIXES = ("LC_", "OPENBLAS_", "SSL_CERT_")
+
+
+def allowed_environment(surroundings: Mapping[str, str]) -> dict[str, str]:
+    """The part of ``surroundings`` that every program needs and that holds no secret."""
+    return {
+        name: value for name, value in surroundings.items() if name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES)
+    }
 
 
 def clean_environment(surroundings: Mapping[str, str], additions: Mapping[str, str], *, scratch: str) -> dict[str, str]:
@@ -15,9 +22,6 @@ def clean_environment(surroundings: Mapping[str, str], additions: Mapping[str, s
 
     ``scratch`` is the worker's own folder: caches of libraries go there, and not into the user's home.
     """
-    kept = {
-        name: value for name, value in surroundings.items() if name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES)
-    }
     house = {
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -27,4 +31,4 @@ def clean_environment(surroundings: Mapping[str, str], additions: Mapping[str, s
         # One BLAS thread a worker: the pool is the parallelism.
         "OMP_NUM_THREADS": "1",
     }
-    return kept | house | dict(additions)
+    return allowed_environment(surroundings) | house | dict(additions)

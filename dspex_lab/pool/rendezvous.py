@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from dspex_lab.errors import HostUnavailable
+from dspex_lab.pool.environment import allowed_environment
 from dspex_lab.settings import Settings
 from dspex_lab.wire.segments import realm_of, sweep
 
@@ -174,5 +175,7 @@ def start_host(settings: Settings) -> None:
             stdout=log_file,
             stderr=log_file,
             cwd=folder,
+            # The notebook's secrets are none of the host's business, and it would pass its environment on.
+            env={**allowed_environment(os.environ), "DSPEX_LAB_RUNTIME_DIR": str(folder)},
         )
     process.communicate(json.dumps(shared).encode())

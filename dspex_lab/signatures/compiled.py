@@ -146,6 +146,9 @@ class CompiledSignature:
     def __str__(self) -> str:
         return text_card(self.signature)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(text_card(self.signature))
+
     def _repr_html_(self) -> str:
         return html_card(self.signature)
 
