@@ -57,9 +57,46 @@ NUMBERS: Mapping[str, tuple[int, int | None]] = {
     "request_key": (249, 218),
     "keyctl": (250, 219),
     "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
     "msgget": (68, 186),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
     "semget": (64, 190),
+    "semop": (65, 193),
+    "semctl": (66, 191),
+    "semtimedop": (220, 192),
     "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    # what goes on in folders that cannot be read
+    "inotify_add_watch": (254, 27),
+    "fanotify_init": (300, 262),
+}
+#: Done nowhere, and said to be done: Landlock lets a process change the modes, owners, times and attributes of files
+#: that it cannot open, and what copies a file into scratch does all that too.
+_PRETENDED: Mapping[str, tuple[int, int | None]] = {
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "utimensat": (280, 88),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "setxattrat": (463, 463),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
 }
 #: Refused to generated code beside all of the above.
 _OF_GENERATED_CODE: Mapping[str, tuple[int, int | None]] = {
@@ -82,7 +119,8 @@ _OF_GENERATED_CODE: Mapping[str, tuple[int, int | None]] = {
     "sched_setattr": (314, 274),
 }
 _CLONE, _CLONE3 = (56, 220), (435, 435)
-_KILL, _TGKILL, _PRLIMIT = (62, 129), (234, 131), (302, 261)
+_KILL, _TGKILL, _PRLIMIT, _PRCTL = (62, 129), (234, 131), (302, 261), (157, 167)
+_PR_SET_PDEATHSIG = 1
 _X32_BIT = 0x40000000
 
 # The classic BPF of seccomp_data: the number at 0, the architecture at 4, the low half of the first argument at 16.
@@ -130,23 +168,33 @@ def drop_capabilities() -> None:
 
 def seal() -> None:
     """No thread of this process opens a socket, or reaches into other processes, from now on."""
-    _install([instruction for number in _numbers(NUMBERS) for instruction in _refuse(number)])
+    _install(_refuse_all(NUMBERS) + _pretend())
 
 
 def seal_generated_code() -> None:
     """As :func:`seal`, and no process is started, no program executed, no other process signalled. Threads are."""
     here = _column()
-    body = [instruction for number in _numbers({**NUMBERS, **_OF_GENERATED_CODE}) for instruction in _refuse(number)]
+    body = _refuse_all(NUMBERS) + _refuse_all(_OF_GENERATED_CODE) + _pretend()
     body += _refuse(_CLONE3[here], errno.ENOSYS)  # its flags cannot be seen; the C library falls back to clone
     body += _only_if(_CLONE[here], (_HAS_BITS, 0, 1, _CLONE_THREAD))
     for call in (_KILL, _TGKILL):
         body += _only_if(call[here], (_EQUAL, 0, 1, os.getpid()))
     body += _only_if(_PRLIMIT[here], (_EQUAL, 0, 1, 0))
+    # It ends with its worker, and cannot change its mind about that.
+    body += _only_if(_PRCTL[here], (_EQUAL, 1, 0, _PR_SET_PDEATHSIG))
     _install(body)
 
 
 def _numbers(table: Mapping[str, tuple[int, int | None]]) -> list[int]:
     return [number for columns in table.values() if (number := columns[_column()]) is not None]
+
+
+def _refuse_all(table: Mapping[str, tuple[int, int | None]]) -> list[_Instruction]:
+    return [instruction for number in _numbers(table) for instruction in _refuse(number)]
+
+
+def _pretend() -> list[_Instruction]:
+    return [instruction for number in _numbers(_PRETENDED) for instruction in _refuse(number, 0)]
 
 
 def _column() -> int:
@@ -158,7 +206,7 @@ def _refuse(number: int, code: int = errno.EPERM) -> list[_Instruction]:
 
 
 def _only_if(number: int, test: _Instruction) -> list[_Instruction]:
-    """Allowed when ``test`` holds for the first argument, whose failure skips one instruction."""
+    """Allowed unless ``test`` of the first argument skips one instruction."""
     return [
         (_EQUAL, 0, 4, number),
         (_LOAD, 0, 0, _ARGUMENT_OFFSET),

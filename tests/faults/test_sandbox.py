@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from dspex_lab.backends.kernels import KernelBackend
@@ -21,7 +22,7 @@ from dspex_lab.calls import Call
 from dspex_lab.errors import ProtocolError, PythonError
 from dspex_lab.pool.rendezvous import find_host
 from dspex_lab.settings import PoolSpec, Settings
-from dspex_lab.testing.site import Site, echo, end_of, python_call
+from dspex_lab.testing.site import Site, echo, end_of, python_call, until
 
 Connect = Callable[[Settings], KernelBackend]
 
@@ -156,6 +157,9 @@ RAW_CALLS = {
     "a process by clone": "libc.syscall(56, 17, 0, 0, 0, 0)",
     "a process by clone3": "libc.syscall(435, ctypes.create_string_buffer(88), 88)",
     "the same calls by other numbers": "libc.syscall(0x40000000 + 41, 2, 1, 0)",
+    "another's shared memory": "libc.shmat(0, None, 0)",
+    "watch a folder": "libc.inotify_add_watch(libc.inotify_init(), b'/', 0xFFF)",
+    "outlive its worker": "libc.prctl(1, 0, 0, 0, 0)",
     "a mount": "libc.mount(b'none', b'/tmp', b'tmpfs', 0, None)",
 }
 
@@ -168,6 +172,25 @@ async def test_a_raw_system_call_is_refused(
     code = f"import ctypes; libc = ctypes.CDLL(None, use_errno=True); {expression}"
     outcome = await outcome_of(backend, code, variables={"host_pid": surroundings.host_pid})
     assert outcome["result"] == -1, outcome
+
+
+async def test_modes_and_times_of_foreign_files_stay(backend: KernelBackend, surroundings: Surroundings) -> None:
+    """Landlock does not watch over these; they are pretended, so that copying in scratch works."""
+    before = await asyncio.to_thread(os.stat, surroundings.file)
+    code = (
+        "import os, shutil\nos.chmod(path, 0o777)\nos.utime(path, (1, 1))\nos.chown(path, 1, 1)\n"
+        "fd = os.open(os.__file__, os.O_RDONLY)\nold = os.fstat(fd).st_mode\nos.fchmod(fd, 0)\n"
+        "open('a', 'w').write('x')\nshutil.copy2('a', 'b')\n[open('b').read(), os.fstat(fd).st_mode == old]"
+    )
+    outcome = await outcome_of(backend, code, variables={"path": surroundings.file})
+    assert outcome.get("result") == ["x", True], outcome
+    assert await asyncio.to_thread(os.stat, surroundings.file) == before
+
+
+async def test_nothing_is_left_of_its_files(backend: KernelBackend, shared_site: Site) -> None:
+    """Not even folders that the code made without the right to look into them."""
+    await outcome_of(backend, "import os; os.makedirs('a/b'); open('a/b/c', 'w'); os.mkdir('closed', 0)")
+    assert list(shared_site.folder.glob("*/sandbox-*/scratch/*")) == []
 
 
 async def test_neither_the_notebooks_environment_nor_the_hosts_key_is_there(
@@ -250,6 +273,17 @@ async def test_an_endless_loop_ends_with_the_pools_time(backend: KernelBackend, 
     assert time.monotonic() - started < 4
     assert (await outcome_of(backend, "1 + 1", pool="hasty"))["result"] == 2
     assert await worker_pid(backend, "hasty") == pid
+
+
+async def test_code_ends_with_its_worker(backend: KernelBackend) -> None:
+    """A worker that is killed takes the process of the code along."""
+    worker = psutil.Process(await worker_pid(backend, "sandbox"))
+    lost = backend.submit(Call("code.run", {"code": "while True: pass"}, pool="sandbox"))
+    await until(lambda: bool(worker.children()))
+    [child] = worker.children()
+    worker.kill()
+    assert await end_of(lost) == "WorkerLost"
+    await until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, limit_s=5)
 
 
 async def test_a_cancelled_piece_of_code_ends(backend: KernelBackend) -> None:

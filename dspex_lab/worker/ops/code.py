@@ -33,6 +33,7 @@ _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 _MAX_THREADS = 64
 _MAX_SCRATCH_BYTES = 512 * 1024 * 1024
+_LEAST_FILE_BYTES = 4096
 _WATCH_S = 0.1
 
 
@@ -137,7 +138,7 @@ async def _run_block(request: bytes, guards: Guards) -> Outcome:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await asyncio.shield(process.wait())
-        shutil.rmtree(scratch, ignore_errors=True)
+        await asyncio.shield(asyncio.to_thread(_remove, scratch))
 
 
 async def _start(scratch: Path) -> asyncio.subprocess.Process:
@@ -193,12 +194,23 @@ async def _watch(pid: int, scratch: Path) -> str:
 
 
 def _size_bytes(folder: Path) -> int:
+    """What the files and folders in ``folder`` take; each takes something."""
     total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
             with contextlib.suppress(OSError):
-                total += (Path(parent) / name).lstat().st_blocks * 512
+                total += max(_LEAST_FILE_BYTES, (Path(parent) / name).lstat().st_blocks * 512)
     return total
+
+
+def _remove(folder: Path) -> None:
+    """``folder`` and all in it, also folders that the code made without the right to look into them."""
+
+    def remove_empty(_function: Any, path: str, _error: Any) -> None:
+        with contextlib.suppress(OSError):
+            Path(path).rmdir()
+
+    shutil.rmtree(folder, onerror=remove_empty)
 
 
 def _silent_end(status: int) -> Outcome:
