@@ -23,6 +23,8 @@ class Portal:
     """An event loop on a thread of its own; usable from every other thread. Close it, or use it with ``with``."""
 
     def __init__(self) -> None:
+        #: Whether it was closed: nothing runs on it any more.
+        self.is_closed = False
         self._stack = contextlib.ExitStack()
         self._portal: BlockingPortal = self._stack.enter_context(start_blocking_portal("asyncio", name="dspex-lab"))
 
@@ -61,6 +63,7 @@ class Portal:
 
     def close(self) -> None:
         """Cancel what is running, end the loop and its thread."""
+        self.is_closed = True
         with contextlib.suppress(RuntimeError):
             self._portal.call(self._portal.stop, True)
         self._stack.close()

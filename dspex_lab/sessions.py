@@ -81,7 +81,7 @@ class Session:
         called ``state``, which is not counted among ``args``. Raises what the function raises as ``PythonError``,
         ``SessionLost``, and ``DeadlineExceeded`` after the session's ``timeout_s``.
         """
-        return self._portal.run(self._call, function, args, kwargs)
+        return self._on_portal(self._call, function, args, kwargs)
 
     async def acall(self, function: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Any:
         """The same on an event loop; cancelling the task cancels the call."""
@@ -91,7 +91,7 @@ class Session:
     def state(self) -> Mapping[str, Any]:
         """A copy of the state's plain data; what cannot travel stays where it is and is left out. Waits for the calls
         before it."""
-        return self._portal.run(self._state)
+        return self._on_portal(self._state)
 
     async def astate(self) -> Mapping[str, Any]:
         """The same on an event loop."""
@@ -122,8 +122,17 @@ class Session:
         self._worker = result.worker
         return result.value
 
+    def _on_portal(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
+        self._check_lab()
+        return self._portal.run(function, *args)
+
     async def _on_loop(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
+        self._check_lab()
         return await asyncio.wrap_future(self._portal.start(function, *args))
+
+    def _check_lab(self) -> None:
+        if self._portal.is_closed:
+            raise SessionLost("The session is gone: its lab was closed.", hint=_HINT)
 
     # --- beginning and end ------------------------------------------------------------------------------------
 
@@ -139,13 +148,17 @@ class Session:
 
     def close(self) -> None:
         """End the session, its calls with ``SessionLost``, and its state. Safe to call twice."""
-        if not self._is_closed:
+        if not self._is_over():
             self._portal.run(self._close)
 
     async def aclose(self) -> None:
         """The same on an event loop."""
-        if not self._is_closed:
+        if not self._is_over():
             await self._on_loop(self._close)
+
+    def _is_over(self) -> bool:
+        """Whether nothing is left to close: the host let go of the sessions of a lab that was closed."""
+        return self._is_closed or self._portal.is_closed
 
     async def _close(self) -> None:
         self._is_closed = True
@@ -154,7 +167,7 @@ class Session:
             await _close_quietly(self._backend, self._id)
 
     def __enter__(self) -> Self:
-        self._portal.run(self._opened)
+        self._on_portal(self._opened)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -169,7 +182,7 @@ class Session:
 
     def __del__(self) -> None:
         loop = getattr(self, "_loop", None)
-        if loop is None or self._end is not None or loop.is_closed():
+        if loop is None or self._end is not None or self._is_over():
             return
         # On whatever thread this is, and maybe in the middle of anything: nothing here waits.
         with contextlib.suppress(RuntimeError):
@@ -180,7 +193,7 @@ class Session:
 
     def statistics(self) -> SessionStatistics:
         in_flight = self._counts["calls"] - self._counts["succeeded"] - self._counts["failed"]
-        is_open = bool(self._id) and self._end is None
+        is_open = self._state_name() == "open"
         return SessionStatistics(self._id, self.pool, is_open, self._worker, in_flight=in_flight, **self._counts)
 
     def __repr__(self) -> str:
@@ -188,8 +201,10 @@ class Session:
         return f"<Session [{self._state_name()}, pool: {self.pool}{worker}, calls: {self._counts['calls']}]>"
 
     def _state_name(self) -> str:
+        if self._is_over():
+            return "closed"
         if self._end is not None:
-            return "closed" if self._is_closed else "lost"
+            return "lost"
         return "open" if self._id else "new"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Self
 
-__all__ = ["HostView", "PoolView", "WorkerView"]
+__all__ = ["HostView", "PoolView", "SessionView", "WorkerView"]
 
 _MB = 1024 * 1024
 
@@ -29,6 +29,22 @@ class WorkerView:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionView:
+    """One session: its worker (None while it has none), its calls, and how long it is without one, in seconds."""
+
+    id: str
+    worker: str | None
+    in_flight: int
+    waiting: int
+    idle_s: float
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for a worker."""
+        return self.worker is None and self.waiting > 0
+
+
+@dataclass(frozen=True, slots=True)
 class PoolView:
     """One pool: how many workers it may have, what waits, what it did, and what troubles it."""
 
@@ -43,6 +59,7 @@ class PoolView:
     trouble: str | None
     device: str
     workers: tuple[WorkerView, ...]
+    sessions: tuple[SessionView, ...]
 
     @property
     def in_flight(self) -> int:
@@ -53,9 +70,12 @@ class PoolView:
         return sum(worker.rss_bytes for worker in self.workers)
 
     def states(self) -> str:
-        """The workers' states with their numbers: "2 ready, 1 busy"."""
+        """The workers' states with their numbers, and the sessions that wait for one: "2 ready, 1 in session"."""
         names = [worker.state for worker in self.workers]
-        return ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names)) or "asleep"
+        parts = [f"{names.count(name)} {name}" for name in dict.fromkeys(names)]
+        if waiting := sum(session.is_waiting for session in self.sessions):
+            parts.append("1 session waits" if waiting == 1 else f"{waiting} sessions wait")
+        return ", ".join(parts) or "asleep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +166,10 @@ def _pool(name: str, pool: Mapping[str, Any]) -> PoolView:
                 worker["cpu_s"],
             )
             for worker in pool["workers"]
+        ),
+        sessions=tuple(
+            SessionView(session["id"], session["worker"], session["in_flight"], session["waiting"], session["idle_s"])
+            for session in pool.get("sessions", ())
         ),
     )
 

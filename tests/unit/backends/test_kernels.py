@@ -86,3 +86,9 @@ def test_it_is_a_backend(tmp_path: Path) -> None:
         return one.name
 
     assert take(KernelBackend(Settings.create(runtime_dir=tmp_path))) == "kernels"
+
+
+async def test_closing_a_session_starts_no_host(backend: KernelBackend) -> None:
+    """A session ended with its host: without one there is nothing to close."""
+    assert await backend.request("session.close", session="s") is None
+    assert not backend.is_connecting()

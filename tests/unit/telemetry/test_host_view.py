@@ -51,6 +51,18 @@ def test_columns_stand_under_their_headings() -> None:
     assert all(line[start - 1] == " " and line[start] != " " for line in lines for start in starts)
 
 
+@pytest.mark.parametrize(("waiting", "words"), [(1, "1 session waits"), (2, "2 sessions wait")])
+def test_sessions_are_told_beside_the_states(waiting: int, words: str) -> None:
+    """Workers that are checked out say so, and sessions without one are counted, in text and in HTML."""
+    sessions = [{"id": "a", "worker": "general-1", "in_flight": 1, "waiting": 2, "idle_s": 0.0}]
+    sessions += [{"id": f"b{n}", "worker": None, "in_flight": 0, "waiting": 1, "idle_s": 0.0} for n in range(waiting)]
+    sessions += [{"id": "new", "worker": None, "in_flight": 0, "waiting": 0, "idle_s": 3.0}]
+    view = HostView.from_status(status(general=pool(worker(1, "in session"), sessions=sessions)))
+    assert f"1 in session, {words}" in repr(view)
+    assert f"1 in session, {words}" in view._repr_html_()
+    assert [one.is_waiting for one in view.pool("general").sessions] == [False, *[True] * waiting, False]
+
+
 def test_a_pool_without_workers_is_asleep() -> None:
     """It says so, and claims no memory."""
     line = repr(HostView.from_status(status(neural=pool()))).splitlines()[-1]

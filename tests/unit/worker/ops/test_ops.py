@@ -53,6 +53,48 @@ async def test_a_function_is_called(backend: InlineBackend) -> None:
     assert await value_of(backend, "python.call", function=Code(add), args=[1], kwargs={"b": 2}) == 3
 
 
+def first(state: dict[str, Any], x: int) -> list[Any]:
+    return [state, x]
+
+
+def last(x: int, state: dict[str, Any]) -> list[Any]:
+    return [state, x]
+
+
+def only_named(x: int, *, state: dict[str, Any]) -> list[Any]:
+    return [state, x]
+
+
+def only_placed(x: int, state: dict[str, Any], /) -> list[Any]:
+    return [state, x]
+
+
+def with_default(x: int, y: int = 0, state: dict[str, Any] | None = None) -> list[Any]:
+    return [state, x]
+
+
+@pytest.mark.parametrize("function", [first, last, only_named, only_placed, with_default])
+async def test_a_function_in_a_session_is_given_its_state(backend: InlineBackend, function: Any) -> None:
+    """Wherever its parameter called state stands; the caller's arguments are those around it."""
+    session = await backend.request("session.open", pool="general", idle_expiry_s=60.0)
+    call = Call("python.call", {"function": Code(function), "args": [1]}, session=session, timeout_s=30)
+    assert (await backend.submit(call).result()).value == [{}, 1]
+
+
+async def test_a_state_that_the_caller_gives_is_the_caller_s(backend: InlineBackend) -> None:
+    """An argument called state is passed on as any other."""
+    session = await backend.request("session.open", pool="general", idle_expiry_s=60.0)
+    arguments = {"function": Code(first), "kwargs": {"state": "mine", "x": 1}}
+    assert (await backend.submit(Call("python.call", arguments, session=session)).result()).value == ["mine", 1]
+
+
+async def test_outside_of_sessions_there_is_no_state(backend: InlineBackend) -> None:
+    """A parameter called state is one like others there, and asking for the state is a ProtocolError."""
+    assert await value_of(backend, "python.call", function=Code(with_default), args=[1]) == [None, 1]
+    with pytest.raises(ProtocolError):
+        await value_of(backend, "session.state")
+
+
 async def test_a_function_can_be_named(backend: InlineBackend) -> None:
     """A dotted name, with or without a colon, is imported in the worker."""
     assert await value_of(backend, "python.call", function="math.gcd", args=[12, 18]) == 6
