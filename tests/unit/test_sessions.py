@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import dspex_lab
+from dspex_lab.backends.inline import InlineBackend
 from dspex_lab.calls import Code
 from dspex_lab.errors import HostUnavailable, LabError, SessionLost
 from dspex_lab.lab import Lab, use_lab
 from dspex_lab.sessions import Session
 from dspex_lab.testing import FakeBackend, FakeCall
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 class Place(FakeBackend):
@@ -137,6 +142,18 @@ def test_one_that_outlives_its_lab_is_gone_without_a_word(place: Place) -> None:
     gc.collect()
     with pytest.raises(SessionLost):
         session.call(len)
+
+
+def test_the_readme_s_example_runs() -> None:
+    """The functions of its sessions find what they left."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    (example,) = [block for block in blocks if "lab.session(" in block]
+    backend = InlineBackend()
+    with Lab(backend=backend) as lab:
+        lab.portal.run(backend.open)
+        namespace: dict[str, Any] = {"lab": lab}
+        exec(example, namespace)
+    assert namespace["answer"] == "long row"
 
 
 @pytest.mark.parametrize(("plain", "asynchronous"), [("call", "acall"), ("close", "aclose"), ("state", "astate")])
