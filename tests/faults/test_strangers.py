@@ -15,7 +15,7 @@ from dspex_lab.settings import Settings
 from dspex_lab.sockets import Frames, PolledSocket
 from dspex_lab.testing.site import Site, echo, end_of
 from dspex_lab.wire.framing import pack, unpack_from_host
-from dspex_lab.wire.messages import Done, Goodbye, Heartbeat, Hello, Refused, Request, Submit, Welcome
+from dspex_lab.wire.messages import PROTOCOL_VERSION, Done, Goodbye, Heartbeat, Hello, Refused, Request, Submit, Welcome
 
 Connect = Callable[[Settings], KernelBackend]
 
@@ -42,12 +42,12 @@ async def test_nobody_gets_in_without_the_key(shared_site: Site, connect: Connec
     assert host is not None
     name = "general-1"  # a worker that is there
     tries = [
-        pack(Hello(1, "", "client", "x", os.getpid())),
-        pack(Hello(1, "0" * 64, "client", "x", os.getpid())),
-        pack(Hello(1, "schlüssel", "client", "x", os.getpid())),
+        pack(Hello(PROTOCOL_VERSION, "", "client", "x", os.getpid())),
+        pack(Hello(PROTOCOL_VERSION, "0" * 64, "client", "x", os.getpid())),
+        pack(Hello(PROTOCOL_VERSION, "schlüssel", "client", "x", os.getpid())),
         pack(Hello(99, host.key, "client", "x", os.getpid())),
-        pack(Hello(1, host.key, "worker", name, os.getpid())),
-        pack(Hello(1, host.key, "king", "x", os.getpid())),
+        pack(Hello(PROTOCOL_VERSION, host.key, "worker", name, os.getpid())),
+        pack(Hello(PROTOCOL_VERSION, host.key, "king", "x", os.getpid())),
         pack(Submit(id="c", op="system.echo", pool="general"), (b"\x80",)),
         pack(Request("r", "stop")),
         pack(Done("c")),
@@ -65,7 +65,7 @@ async def test_bad_bytes_are_refused_and_the_host_lives(shared_site: Site, conne
     host = find_host(shared_site.folder)
     assert host is not None
     chance = random.Random(7)
-    hello = pack(Hello(1, host.key, "client", "x", os.getpid()))
+    hello = pack(Hello(PROTOCOL_VERSION, host.key, "client", "x", os.getpid()))
     garbage: list[Frames] = [
         [chance.randbytes(chance.randrange(80)) for _ in range(chance.randrange(1, 4))] for _ in range(1000)
     ]
