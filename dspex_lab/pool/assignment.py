@@ -63,43 +63,58 @@ def assign(pool: PoolSnapshot) -> Assignment:
     """
     size = max(0, pool.size - pool.held)
     serving = pool.workers[:size]
-    checkouts = tuple(worker.id for worker in serving if worker.is_ready and not worker.in_flight)[: pool.sessions]
+    checkouts = _checkouts(pool, serving)
+    if checkouts:
+        serving = tuple(worker for worker in serving if worker.id not in checkouts)
     sessions = pool.sessions - len(checkouts)
     starting = sum(not worker.is_ready for worker in pool.workers)
     room = max(0, size - len(pool.workers) - pool.leaving) if pool.may_start else 0
-    open_to_calls = [worker for worker in serving if worker.is_ready and worker.id not in checkouts]
-    if sessions > starting + room:
-        open_to_calls.sort(key=lambda worker: worker.in_flight)  # stable: the older of two that are as busy
-        open_to_calls = open_to_calls[sessions - starting - room :]
-    places = _places(pool, open_to_calls)
+    places = _places(pool, _without_least_busy(serving, sessions - starting - room))
     waiting = pool.queued - len(places)
     missing = sessions - (-waiting // pool.concurrency) - starting
     floor = pool.min_ready - (len(pool.workers) - len(checkouts))
     start = min(max(missing, floor, 0), room)
-    kept = [worker for worker in serving if worker.id not in checkouts]
-    return Assignment(
-        places, start, _retired(pool, size, kept, set(places), is_waiting=waiting + sessions > 0), checkouts
-    )
+    retired = _retired(pool, serving, set(places), is_waiting=waiting + sessions > 0)
+    return Assignment(places, start, (*_surplus(pool, size), *retired), checkouts)
 
 
-def _places(pool: PoolSnapshot, workers: list[WorkerSnapshot]) -> tuple[str, ...]:
+def _checkouts(pool: PoolSnapshot, serving: tuple[WorkerSnapshot, ...]) -> tuple[str, ...]:
+    if not pool.sessions:
+        return ()
+    return tuple(worker.id for worker in serving if worker.is_ready and not worker.in_flight)[: pool.sessions]
+
+
+def _without_least_busy(workers: tuple[WorkerSnapshot, ...], count: int) -> tuple[WorkerSnapshot, ...]:
+    """``workers`` but ``count`` ready ones, which are kept for sessions; of two that are as busy the older."""
+    if count <= 0:
+        return workers
+    ready = sorted((worker for worker in workers if worker.is_ready), key=lambda worker: worker.in_flight)
+    return tuple(ready[count:])
+
+
+def _places(pool: PoolSnapshot, workers: tuple[WorkerSnapshot, ...]) -> tuple[str, ...]:
     if not pool.queued:
         return ()
     free = [
         (in_flight, order, worker.id)
         for order, worker in enumerate(workers)
+        if worker.is_ready
         for in_flight in range(worker.in_flight, pool.concurrency)
     ]
     return tuple(worker_id for _, _, worker_id in sorted(free)[: pool.queued])
 
 
+def _surplus(pool: PoolSnapshot, size: int) -> tuple[str, ...]:
+    """Who idles and is too many."""
+    return tuple(worker.id for worker in pool.workers[size:] if worker.is_ready and not worker.in_flight)
+
+
 def _retired(
-    pool: PoolSnapshot, size: int, serving: list[WorkerSnapshot], given_calls: set[str], *, is_waiting: bool
+    pool: PoolSnapshot, serving: tuple[WorkerSnapshot, ...], given_calls: set[str], *, is_waiting: bool
 ) -> tuple[str, ...]:
-    """Whoever is too many, and, while nobody waits, the longest idle above ``min_ready``."""
-    surplus = [worker.id for worker in pool.workers[size:] if worker.is_ready and not worker.in_flight]
+    """While nobody waits, the longest idle above ``min_ready``."""
     if is_waiting:
-        return tuple(surplus)
+        return ()
     overdue = [
         worker
         for worker in serving
@@ -110,4 +125,4 @@ def _retired(
     ]
     overdue.sort(key=lambda worker: -worker.idle_s)
     spare = max(0, len(serving) - pool.min_ready)
-    return (*surplus, *(worker.id for worker in overdue[:spare]))
+    return tuple(worker.id for worker in overdue[:spare])

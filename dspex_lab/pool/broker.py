@@ -126,8 +126,9 @@ class Broker:
         assignment = assign(pool.snapshot(now))
         for worker_id in assignment.checkouts:
             pool.check_out(pool.workers[worker_id])
-        for call_id, worker in pool.next_of_sessions():
-            self._run(self.calls[call_id], worker, now)
+        if pool.sessions:
+            for call_id, worker in pool.next_of_sessions():
+                self._run(self.calls[call_id], worker, now)
         for worker_id in assignment.places:
             self._run(self.calls[pool.queue.take()], pool.workers[worker_id], now)
         for _ in range(assignment.start):

@@ -232,8 +232,8 @@ class PoolRecord:
             idle_retire_s=self.spec.idle_retire_s,
             may_start=now >= self.may_start_at,
             leaving=sum(worker.phase is WorkerPhase.DRAINING for worker in self.workers.values()),
-            held=sum(one.worker_id is not None for one in self.sessions.values()),
-            sessions=len(self.checkouts),
+            held=sum(one.worker_id is not None for one in self.sessions.values()) if self.sessions else 0,
+            sessions=len(self.checkouts) if self.sessions else 0,
         )
 
     def statistics(self, now: float) -> dict[str, Any]:
