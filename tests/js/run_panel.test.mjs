@@ -56,6 +56,11 @@ test("times and prices read as in Python's forms", () => {
   assert.deepEqual([null, 41.23, 250.4].map(elements.rate), ["", "41.2 tok/s", "250 tok/s"]);
 });
 
+test("a step that runs goes on from the time that it has taken", () => {
+  assert.equal(elements.beganAt(10_000, 4.5), 5_500);
+  assert.equal(elements.beganAt(10_000, null), 10_000);
+});
+
 test("the module asks for all texts when a piece is missing", async () => {
   const { initialize } = panel.default();
   let hear = () => {};

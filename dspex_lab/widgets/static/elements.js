@@ -28,6 +28,9 @@ export function seconds(s) {
   return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
 }
 
+/** When something began that has taken `s` seconds at `now` (milliseconds). @param {number} now @param {number | null} s */
+export const beganAt = (now, s) => now - (s ?? 0) * 1000;
+
 /** A time that ticks: one decimal, so that it does not flicker. @param {number} s */
 export const ticking = (s) => (s < 60 ? `${s.toFixed(1)} s` : seconds(s));
 

@@ -23,7 +23,7 @@
  * @typedef {{ kind: "texts", pieces: Piece[] }} Texts
  */
 
-import { FailureView, FieldView, Icon, cost, element, rate, seconds, setText, ticking } from "./elements.js";
+import { FailureView, FieldView, Icon, beganAt, cost, element, rate, seconds, setText, ticking } from "./elements.js";
 
 /** One row: state, name, route, bar and time; below it the fields as they grow and the error. */
 class StepView {
@@ -75,7 +75,7 @@ class StepView {
   /** @param {Step} step @param {number} now */
   set(step, now) {
     this.step = step;
-    this.since = now - (step.took_s ?? 0);
+    this.since = beganAt(now, step.took_s);
     this.node.style.setProperty("--depth", String(step.depth));
     this.node.className = `dspex-step dspex-is-${step.status}${step.depth ? " dspex-nested" : ""}`;
     this.icon.set(step.status);
@@ -170,7 +170,7 @@ export class RunView {
     if (!run) return;
     const now = performance.now();
     this.run = run;
-    this.since = now - run.elapsed_s * 1000;
+    this.since = beganAt(now, run.elapsed_s);
     this.live = [run.output_tokens, run.tokens_per_s];
     this.root.setAttribute("aria-label", `Run of ${run.pipeline || "a pipeline"}`);
     this.root.className = `dspex-run dspex-is-${run.status}`;
