@@ -134,10 +134,10 @@ class Host:
             message, payload = unpack_from_peer(rest)
             if isinstance(message, Hello):
                 self._greet(peer, message)
-            elif peer not in self.broker.peers:
-                raise ProtocolError("Say hello first.")
-            else:
+            elif peer in self.broker.peers:
                 self._handle(peer, message, payload)
+            else:
+                self.send(peer, Refused(ProtocolError("Say hello first.").to_dict()))
         except LabError as error:
             self.send(peer, Refused(error.to_dict()))
         except Exception:
