@@ -39,9 +39,7 @@ class Bench:
         raise AssertionError(f"nobody makes calls here: {call}")
 
     def run(self, op: str, *, call_id: str = "c", stream: bool = False, credit: int = 2, **arguments: Any) -> None:
-        run = Run(
-            id=call_id, op=op, timeout_s=5.0, trace_id="t" * 32, span_id="s" * 16, stream=stream, credit=credit
-        )
+        run = Run(id=call_id, op=op, timeout_s=5.0, trace_id="t" * 32, span_id="s" * 16, stream=stream, credit=credit)
         self.dispatcher.receive(run, encode(arguments))
 
     async def wait_for(self, kind: type[Message], call_id: str = "c", *, count: int = 1) -> Any:
