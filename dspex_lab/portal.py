@@ -27,6 +27,7 @@ class Portal:
         self.is_closed = False
         self._stack = contextlib.ExitStack()
         self._portal: BlockingPortal = self._stack.enter_context(start_blocking_portal("asyncio", name="dspex-lab"))
+        self.loop: asyncio.AbstractEventLoop = self._portal.call(asyncio.get_running_loop)
 
     def run(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
         """Run ``function(*args)`` on the loop and wait for it; an interrupt cancels it and is raised here."""

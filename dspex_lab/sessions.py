@@ -64,7 +64,6 @@ class Session:
         self._backend = backend
         self._portal = portal
         self._id = ""
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
         #: What every call from now on raises; None while it is of use.
         self._end: SessionLost | None = None
@@ -128,6 +127,8 @@ class Session:
 
     async def _on_loop(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
         self._check_lab()
+        if asyncio.get_running_loop() is self._portal.loop:  # as in a step of a pipeline
+            return await function(*args)
         return await asyncio.wrap_future(self._portal.start(function, *args))
 
     def _check_lab(self) -> None:
@@ -144,7 +145,6 @@ class Session:
             if not self._id:
                 params = {"pool": self.pool, "idle_expiry_s": self.idle_expiry_s}
                 self._id = await self._backend.request("session.open", **params)
-                self._loop = asyncio.get_running_loop()
 
     def close(self) -> None:
         """End the session, its calls with ``SessionLost``, and its state. Safe to call twice."""
@@ -181,12 +181,11 @@ class Session:
         await self.aclose()
 
     def __del__(self) -> None:
-        loop = getattr(self, "_loop", None)
-        if loop is None or self._end is not None or self._is_over():
+        if self._state_name() != "open":
             return
         # On whatever thread this is, and maybe in the middle of anything: nothing here waits.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_close_later, self._backend, self._id)
+            self._portal.loop.call_soon_threadsafe(_close_later, self._backend, self._id)
         warnings.warn(f"{self!r} was not closed.", ResourceWarning, stacklevel=2, source=self)
 
     # --- what it tells of itself ------------------------------------------------------------------------------

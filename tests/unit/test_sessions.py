@@ -80,6 +80,18 @@ async def test_calls_that_come_together_open_it_once(lab: Lab, place: Place) -> 
     assert (len(place.opened), place.closed) == (1, ["s1"])
 
 
+def test_a_step_of_a_pipeline_may_call_it(lab: Lab, place: Place) -> None:
+    """Asynchronous steps run on the lab's own event loop, and so may the session's calls."""
+    session = lab.session()
+
+    async def step(number: int) -> Any:
+        return await session.acall(len, number=number)
+
+    assert lab.portal.run(step, 7) == {"number": 7}
+    lab.portal.run(session.aclose)
+    assert place.closed == ["s1"]
+
+
 def test_functions_travel_by_value_and_names_as_names(lab: Lab, place: Place) -> None:
     """Code goes out wrapped, a dotted name does not."""
     with lab.session() as session:

@@ -165,7 +165,7 @@ def test_no_call_waits_beside_a_free_worker(snapshot: PoolSnapshot) -> None:
         if worker.is_ready and worker.id not in assignment.checkouts
     ]
     kept = snapshot.sessions - len(assignment.checkouts)
-    assert len(assignment.places) >= min(snapshot.queued, sum(sorted(free)[: len(free) - kept] if kept else free))
+    assert len(assignment.places) >= min(snapshot.queued, sum(sorted(free)[: max(0, len(free) - kept)]))
 
 
 @given(snapshots())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dspex_lab.errors import ConfigurationError, PoolSaturated, SessionLost, WorkerMemoryExceeded
-from dspex_lab.pool.sessions import SessionRecord, Sessions
+from dspex_lab.pool.sessions import SessionRecord
 from dspex_lab.settings import PoolSpec
 from dspex_lab.testing.host import FakeHost
 from dspex_lab.wire.messages import Cancel, Done, Failed, Run, Submit
@@ -208,14 +208,6 @@ def test_a_session_is_of_one_pool() -> None:
     assert errors(host) == {"one": "ProtocolError"}
 
 
-@pytest.mark.parametrize("expiry", [0, -1, float("inf"), float("nan"), "600", True, None])
-def test_an_expiry_is_a_time(expiry: Any) -> None:
-    """What is no number of seconds above 0 is a ConfigurationError that names the key."""
-    with pytest.raises(ConfigurationError) as caught:
-        Sessions().open(b"", "general", idle_expiry_s=expiry, now=0.0)
-    assert caught.value.config_key == "idle_expiry_s"
-
-
 def test_a_session_needs_a_pool() -> None:
     """An unknown pool is a ConfigurationError, and so it stays with nobody."""
     with pytest.raises(ConfigurationError):
@@ -391,12 +383,3 @@ def test_statistics_tell_of_sessions() -> None:
         host.broker.done(worker, Done(name), (b"",))
     host.clock.advance(3.0)
     assert host.workforce.statistics()["general"]["sessions"][0]["idle_s"] == 3.0
-
-
-def test_only_the_latest_ends_are_remembered() -> None:
-    """The memory of why sessions ended has a bound."""
-    sessions = Sessions()
-    for _ in range(1_100):
-        sessions.end(sessions.open(b"", "general", idle_expiry_s=1.0, now=0.0), "it was closed")
-    assert len(sessions._ended) == 1_000
-    assert repr(sessions) == "<Sessions [open: 0]>"
