@@ -216,7 +216,7 @@ class Books(RuleBasedStateMachine):
         assert len(runs) == len(set(runs))
 
     def teardown(self) -> None:
-        """Let every worker start, answer and be killed as ordered: in the end nothing is under way."""
+        """Let workers start, answer and be killed as ordered, and sessions end: in the end nothing is under way."""
         if not hasattr(self, "host"):
             return
         for _ in range(200):
@@ -227,6 +227,8 @@ class Books(RuleBasedStateMachine):
             for name in self.serving():
                 for call_id in list(self.host.workforce.workers[name].calls):
                     self.host.broker.done(name.encode(), Done(call_id), (b"",))
+            for session in [one for one in self.host.broker.sessions if not one.calls]:
+                self.host.broker.end_session(session, "it was closed")  # others may wait for its worker
             for name in set(self.host.kernels.killed) & self.host.workforce.workers.keys():
                 self.host.broker.worker_exited(name, -9)
             for name in set(self.host.kernels.stopped) & self.host.workforce.workers.keys():
