@@ -232,9 +232,10 @@ class NotebookPage:
         return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One headless browser for the session."""
+    """One headless browser for a file's tests. Playwright keeps an event loop running on this thread, and while it
+    does no asynchronous test can run: it must be gone before the next file begins."""
     spec = importlib.util.spec_from_file_location("install_browser", Path(__file__).with_name("install.py"))
     assert spec is not None
     assert spec.loader is not None
