@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import weakref
@@ -29,6 +30,9 @@ GRACE_S = 3.0
 SHARED_MEMORY = Path("/dev/shm")
 #: The names that Python's shared memory and ours take; a browser's files are its own business.
 SHARED_MEMORY_PREFIXES = ("psm_", "dspex")
+
+# A shell that starts the tests in the background has SIGINT ignored for them; those that interrupt would wait in vain.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _contexts: weakref.WeakSet[zmq.Context[Any]] = weakref.WeakSet()
 _make_context = zmq.Context.__init__

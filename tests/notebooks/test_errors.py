@@ -71,7 +71,7 @@ def notebook(open_notebook: Callable[..., Notebook]) -> Notebook:
         pytest.param(
             "x = 1\nlab.native(shout, pool='general')(ticket='x')",
             "PythonError",
-            ["TypeError: can only concatenate str", "  line 2: lab.native(shout"],
+            ["TypeError: can only concatenate str", "  a cell, line 2: return ticket.upper() + 1"],
             id="an exception in a worker, from Python",
         ),
         pytest.param(
