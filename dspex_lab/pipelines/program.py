@@ -71,6 +71,7 @@ class _Runnable:
 
     @property
     def plan(self) -> Plan:
+        """Each of the two has its own way to it."""
         raise NotImplementedError
 
     def _check(self, inputs: Mapping[str, Any]) -> None:

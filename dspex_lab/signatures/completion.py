@@ -27,7 +27,8 @@ def completions(text: str, cursor: int, *, namespace: Mapping[str, Any] | None =
     line = before.rpartition("\n")[2]
     if before.count('"""') % 2 or "#" in line:
         return []
-    word = _WORD.search(line)[0]  # type: ignore[index]
+    found = _WORD.search(line)
+    word = found[0] if found else ""
     if _IN_FIELD.search(line):
         return [f"{option}=" for option in FIELD_OPTIONS if option.startswith(word)]
     if ":" not in line and "[" not in line:

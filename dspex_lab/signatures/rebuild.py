@@ -44,6 +44,7 @@ def allows_none(annotation: Any) -> bool:
 
 def annotate(inner: Any, metadata: Iterable[Any]) -> Any:
     """``Annotated[inner, *metadata]``."""
+    # typing has no public way to annotate with metadata that is known at run time only.
     return Annotated.__class_getitem__((inner, *metadata))  # type: ignore[attr-defined]
 
 

@@ -65,6 +65,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         for name, function in list(self.filters.items()):
             self.filters[name] = _charged_filter(name, function)
         self.filters |= {"_made": _weighed, "_joined": _joined}
+        # Jinja2 asks for it to be set so; its types take it for a method.
         self.concat = _charged_concat  # type: ignore[method-assign]
 
     def tick(self) -> None:

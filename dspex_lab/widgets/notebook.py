@@ -26,4 +26,5 @@ def show(bundle: dict[str, Any], *, display_id: str, is_update: bool = False) ->
     if get_ipython() is None:
         sys.stdout.write(f"{bundle['text/plain']}\n")
         return
+    # IPython does not type display.
     display(bundle, raw=True, display_id=display_id, update=is_update)  # type: ignore[no-untyped-call]
