@@ -40,7 +40,7 @@ class PolledSocket:
         if kind == zmq.ROUTER:
             self._socket.router_mandatory = 1
         self._file_descriptor = int(self._socket.getsockopt(zmq.FD))
-        self._is_drain_planned = False
+        self._is_drain_planned = self._is_draining = False
         self._loop.add_reader(self._file_descriptor, self._drain)
 
     @property
@@ -67,7 +67,8 @@ class PolledSocket:
             raise
         finally:
             # The descriptor is edge-triggered and sending may swallow the edge of a message that came meanwhile.
-            self._plan_drain()
+            if not self._is_draining:
+                self._plan_drain()
         return True
 
     def _plan_drain(self) -> None:
@@ -77,17 +78,21 @@ class PolledSocket:
 
     def _drain(self) -> None:
         self._is_drain_planned = False
-        for _ in range(_BURST):
-            if self._socket.closed:
-                return
-            try:
-                frames = self._socket.recv_multipart(zmq.DONTWAIT)
-            except zmq.Again:
-                return
-            try:
-                self._on_message(frames)
-            except Exception:
-                log.exception("A message could not be handled.")
+        self._is_draining = True  # until nothing is left, which finds too what a send below has swallowed
+        try:
+            for _ in range(_BURST):
+                if self._socket.closed:
+                    return
+                try:
+                    frames = self._socket.recv_multipart(zmq.DONTWAIT)
+                except zmq.Again:
+                    return
+                try:
+                    self._on_message(frames)
+                except Exception:
+                    log.exception("A message could not be handled.")
+        finally:
+            self._is_draining = False
         self._plan_drain()
 
     def close(self) -> None:
