@@ -16,6 +16,7 @@ from dspex_lab.calls import TraceContext
 from dspex_lab.clock import Clock
 from dspex_lab.errors import Cancelled, LabError
 from dspex_lab.pipelines.failures import as_lab_error
+from dspex_lab.pipelines.memory import DECISION, Remembered, StepMemory, decision_key, item_place
 from dspex_lab.pipelines.plain import plain
 from dspex_lab.pipelines.plan import Block, Plan, PlanStep
 from dspex_lab.pipelines.record import Record
@@ -40,12 +41,22 @@ class RunSettings:
 class PlanRun:
     """One run of a plan. ``metrics``, ``records`` and ``errors`` grow by step name while :meth:`run` goes on."""
 
-    def __init__(self, plan: Plan, router: Router, settings: RunSettings, *, emit: EmitEvent, clock: Clock) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        router: Router,
+        settings: RunSettings,
+        *,
+        emit: EmitEvent,
+        clock: Clock,
+        memory: StepMemory | None = None,
+    ) -> None:
         self._plan = plan
         self._router = router
         self._settings = settings
         self._emit = emit
         self._clock = clock
+        self._memory = memory
         self.metrics: dict[str, StepMetrics] = {}
         self.records: dict[str, Record] = {}
         self.errors: dict[str, LabError] = {}
@@ -53,14 +64,15 @@ class PlanRun:
     async def run(self, inputs: Values) -> dict[str, Any]:
         """Every field that the steps wrote. Raises the first step's error (a ``LabError``, with the name of its step in
         ``errors``); those under way are cancelled then, unless errors are only to be recorded."""
-        return await self._block(self._plan.block, inputs)
+        return await self._block(self._plan.block, inputs, "")
 
     # --- blocks ---------------------------------------------------------------------------------------------------
 
-    async def _block(self, block: Block, around: Values) -> dict[str, Any]:
-        """The fields that the block leaves behind; ``around`` holds those that come from outside."""
+    async def _block(self, block: Block, around: Values, place: str) -> dict[str, Any]:
+        """The fields that the block leaves behind; ``around`` holds those that come from outside. ``place`` stands
+        before the steps' names in the run's memory."""
         if len(block.steps) == 1:
-            return dict(await self._guarded(block.steps[0], _inputs(block.steps[0], (), around)) or {})
+            return dict(await self._guarded(block.steps[0], _inputs(block.steps[0], (), around), place) or {})
         outputs: list[Values | None] = [None] * len(block.steps)
         waiting = [len(step.needs) for step in block.steps]
 
@@ -71,7 +83,7 @@ class PlanRun:
 
             async def run_step(index: int) -> None:
                 step = block.steps[index]
-                outputs[index] = await self._guarded(step, _inputs(step, outputs, around))
+                outputs[index] = await self._guarded(step, _inputs(step, outputs, around), place)
                 for other in block.needed_by[index]:
                     waiting[other] -= 1
                     if waiting[other] == 0:
@@ -90,11 +102,14 @@ class PlanRun:
 
     # --- one step -------------------------------------------------------------------------------------------------
 
-    async def _guarded(self, step: PlanStep, inputs: Values | None) -> Values | None:
+    async def _guarded(self, step: PlanStep, inputs: Values | None, place: str) -> Values | None:
         """The step's outputs, and all that is told about them. None: it failed or was skipped, and the run goes on."""
         if inputs is None:
             self._tell_skipped(step)
             return None
+        key = place + step.name
+        if (known := self._recalled(step, key)) is not None:
+            return known.outputs
         started = self._clock.monotonic()
         self._tell(step, StepStatus.RUNNING)
         outcome: Outcome | None = None
@@ -103,15 +118,29 @@ class PlanRun:
                 outcome = await self._leaf(step, step.step, inputs)
                 outputs: Values = outcome.outputs
             else:
-                outputs = await self._composite(step, inputs)
+                outputs = await self._composite(step, inputs, key)
         except (asyncio.CancelledError, Cancelled):
             self._ended(step, StepStatus.CANCELLED, started)
             raise
         except Exception as error:
             self._failed(step, error, started)
             return None
-        self._ended(step, StepStatus.SUCCEEDED, started, outputs=outputs, outcome=outcome)
+        figures = self._ended(step, StepStatus.SUCCEEDED, started, outputs=outputs, outcome=outcome)
+        if self._memory is not None and outcome is not None:
+            await self._memory.keep(key, outputs, figures)
         return outputs
+
+    def _recalled(self, step: PlanStep, key: str) -> Remembered | None:
+        """What the run's memory has of the step, told; only leaves are kept."""
+        if self._memory is None or step.blocks:
+            return None
+        known = self._memory.recall(key)
+        if known is not None:
+            self._count(known.metrics)
+            self.records[step.name] = Record(known.outputs)
+            outputs = {name: plain(value) for name, value in known.outputs.items()}
+            self._tell(step, StepStatus.SUCCEEDED, resumed=True, duration_s=known.metrics.duration_s, outputs=outputs)
+        return known
 
     async def _leaf(self, step: PlanStep, leaf: Leaf, inputs: Values) -> Outcome:
         context = RunContext(
@@ -123,26 +152,37 @@ class PlanRun:
         )
         return await self._router.execute(leaf.operation, inputs, options=leaf.options, context=context)
 
-    async def _composite(self, step: PlanStep, inputs: Values) -> Values:
+    async def _composite(self, step: PlanStep, inputs: Values, key: str) -> Values:
         if isinstance(step.step, When):
-            return await self._when(step, step.step, inputs)
+            return await self._when(step, step.step, inputs, key)
         if isinstance(step.step, Each):
-            return await self._each(step, step.step, inputs)
-        return await self._block(step.blocks[0], inputs)
+            return await self._each(step, step.step, inputs, key)
+        return await self._block(step.blocks[0], inputs, _place_of(key))
 
-    async def _when(self, step: PlanStep, when: When, inputs: Values) -> Values:
+    async def _when(self, step: PlanStep, when: When, inputs: Values, key: str) -> Values:
         """The branch that the condition chose; a field that it does not write is as it was before, or None."""
-        is_true = bool(when.condition(Record(inputs)))
+        is_true = await self._decided(step, when, inputs, decision_key(key))
         taken, other = (0, 1) if is_true else (1, 0)
         if other < len(step.blocks):
             for skipped in step.blocks[other]:
                 self._tell(skipped, StepStatus.SKIPPED)
         found: dict[str, Any] = {name: inputs.get(name) for name in step.write_names}
         if taken < len(step.blocks):
-            found.update(await self._block(step.blocks[taken], inputs))
+            found.update(await self._block(step.blocks[taken], inputs, _place_of(key)))
         return found
 
-    async def _each(self, step: PlanStep, each: Each, inputs: Values) -> Values:
+    async def _decided(self, step: PlanStep, when: When, inputs: Values, key: str) -> bool:
+        """What the condition says, or said in an earlier life of the run."""
+        if self._memory is None:
+            return bool(when.condition(Record(inputs)))
+        known = self._memory.recall(key)
+        if known is not None:
+            return bool(known.outputs[DECISION])
+        is_true = bool(when.condition(Record(inputs)))
+        await self._memory.keep(key, {DECISION: is_true}, StepMetrics(step.name, StepStatus.SUCCEEDED))
+        return is_true
+
+    async def _each(self, step: PlanStep, each: Each, inputs: Values, key: str) -> Values:
         """The step's outputs for every item, as lists in the items' order."""
         items = list(inputs[each.over])
         rows: list[Values] = [{} for _ in items]
@@ -151,7 +191,8 @@ class PlanRun:
         async def work() -> None:
             # Each worker takes the next item that is left, so that at most ``concurrency`` are under way.
             for index in places:
-                rows[index] = await self._block(step.blocks[0], {**inputs, each.item: items[index]})
+                around = {**inputs, each.item: items[index]}
+                rows[index] = await self._block(step.blocks[0], around, item_place(key, index))
 
         async with _FirstErrorGroup() as group:
             for _ in range(min(each.concurrency, len(items))):
@@ -180,11 +221,10 @@ class PlanRun:
         outputs: Values | None = None,
         outcome: Outcome | None = None,
         error: LabError | None = None,
-    ) -> None:
+    ) -> StepMetrics:
         duration_s = self._clock.monotonic() - started
         figures = _figures(step.name, status, duration_s, outcome)
-        known = self.metrics.get(step.name)
-        self.metrics[step.name] = figures if known is None else _summed(known, figures)
+        self._count(figures)
         told: dict[str, Any] = {"duration_s": duration_s}
         if outputs is not None:
             self.records[step.name] = Record(outputs)
@@ -194,6 +234,11 @@ class PlanRun:
         if error is not None:
             told["error"] = error.to_dict()
         self._tell(step, status, **told)
+        return figures
+
+    def _count(self, figures: StepMetrics) -> None:
+        known = self.metrics.get(figures.step)
+        self.metrics[figures.step] = figures if known is None else _summed(known, figures)
 
     def _tell_skipped(self, step: PlanStep) -> None:
         self.metrics[step.name] = StepMetrics(step.name, StepStatus.SKIPPED)
@@ -241,6 +286,11 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _place_of(key: str) -> str:
+    """What stands before the keys beside ``key``."""
+    return key[: key.rfind("/") + 1]
 
 
 def _inputs(step: PlanStep, outputs: Any, around: Values) -> dict[str, Any] | None:

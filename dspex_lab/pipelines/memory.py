@@ -1,0 +1,50 @@
+"""What a run keeps of its finished steps, so that it can go on after a crash: the Protocol, and what is remembered.
+
+Who keeps it, and where, is not this module's business; the runner knows no more than this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dspex_lab.pipelines.result import StepMetrics
+
+__all__ = ["DECISION", "Remembered", "StepMemory", "decision_key", "item_place"]
+
+#: The one output under which the decision of a ``when`` is kept.
+DECISION = "is_true"
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A step that finished in an earlier life of the run: its outputs by name, and what it took."""
+
+    outputs: Mapping[str, Any]
+    metrics: StepMetrics
+
+
+class StepMemory(Protocol):
+    """What a run keeps of its finished steps; the journal is one.
+
+    A key is the step's place in its run, unique for each execution: the step's name, before it the items of every
+    ``each`` around it (``"triage"``, ``"rows[3]/rows.item"``). What the condition of a ``when`` decided has a key of its
+    own (``"reply?"``). Steps that hold others are not kept: they are made of their steps again.
+    """
+
+    def recall(self, key: str) -> Remembered | None:
+        """What is known of the step, or None: it is to be run. Called on the event loop, so it must be quick."""
+
+    async def keep(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics) -> None:
+        """Keep a finished step. It is durable when this returns; what depends on the step starts after that."""
+
+
+def item_place(key: str, index: int) -> str:
+    """What stands before the keys of the steps inside item ``index`` (from 0) of the ``each`` whose key is ``key``."""
+    return f"{key}[{index}]/"
+
+
+def decision_key(key: str) -> str:
+    """The key of the decision of the ``when`` whose key is ``key``."""
+    return f"{key}?"
