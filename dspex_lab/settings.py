@@ -138,6 +138,11 @@ class Settings(BaseSettings):
                 hint="Look at the DSPEX_LAB_* variables.",
             ) from error
 
+    @property
+    def trace_file(self) -> Path:
+        """Where the host keeps runs, events and spans: an SQLite file of mode 0600."""
+        return self.runtime_dir / "traces.sqlite"
+
     def private_runtime_dir(self) -> Path:
         """The runtime folder, made if need be, 0700 and the user's own. Raises ``ConfigurationError``."""
         path = self.runtime_dir

@@ -6,7 +6,8 @@ from a clock. What time alone decides (deadlines, silence, memory) is in ``healt
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from dspex_lab.clock import Clock
 from dspex_lab.errors import (
@@ -20,10 +21,11 @@ from dspex_lab.pool.assignment import assign
 from dspex_lab.pool.records import CallPhase, CallRecord, PeerRecord, PoolRecord, WorkerPhase, WorkerRecord
 from dspex_lab.pool.sessions import SessionRecord, Sessions, session_lost
 from dspex_lab.pool.workforce import Workforce
+from dspex_lab.telemetry.spans import new_span_id
 from dspex_lab.wire.framing import Frames
 from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Failed, Hello, Message, Run, Started, Submit
 
-__all__ = ["Broker", "Outbox"]
+__all__ = ["Broker", "OnEnd", "Outbox"]
 
 #: A call that took so many workers down with it is not tried on another.
 _MAX_ATTEMPTS = 5
@@ -36,16 +38,21 @@ class Outbox(Protocol):
     def send(self, peer: bytes, message: Message, payload: Frames = ()) -> None: ...
 
 
+#: Told of every call that was queued and ended: with what it answered, or with its error as a dict.
+OnEnd = Callable[[CallRecord, Done | None, dict[str, Any]], None]
+
+
 class Broker:
     """Peers, the calls between them, and their sessions."""
 
-    def __init__(self, workforce: Workforce, outbox: Outbox, clock: Clock) -> None:
+    def __init__(self, workforce: Workforce, outbox: Outbox, clock: Clock, *, on_end: OnEnd = lambda *_: None) -> None:
         self.workforce = workforce
         self.peers: dict[bytes, PeerRecord] = {}
         self.calls: dict[str, CallRecord] = {}
         self.sessions = Sessions()
         self._outbox = outbox
         self._clock = clock
+        self._on_end = on_end
 
     # --- peers ------------------------------------------------------------------------------------------------
 
@@ -91,7 +98,9 @@ class Broker:
         pool.counters.submitted += 1
         now = self._clock.monotonic()
         deadline = None if submit.timeout_s is None else now + submit.timeout_s
-        call = self.calls[submit.id] = CallRecord(submit, payload, peer, now, deadline, session=session)
+        span_id = "" if submit.trace_id is None else new_span_id()
+        call = CallRecord(submit, payload, peer, now, deadline, session=session, span_id=span_id)
+        self.calls[submit.id] = call
         self.peers[peer].calls.add(submit.id)
         if session is not None:
             session.calls.add(submit.id)
@@ -148,7 +157,7 @@ class Broker:
             op=submit.op,
             timeout_s=None if call.deadline is None else call.deadline - now,
             trace_id=submit.trace_id,
-            span_id=submit.span_id,
+            span_id=call.span_id or None,
             stream=submit.stream,
             credit=submit.credit,
             segments=submit.segments,
@@ -220,6 +229,7 @@ class Broker:
         self._forget(call)
         pool = self.workforce.pools[call.submit.pool]
         pool.counters.succeeded += 1
+        self._on_end(call, message, {})
         answer = Done(
             id=message.id,
             run_s=message.run_s,
@@ -339,7 +349,7 @@ class Broker:
             worker.idle_since = self._clock.monotonic()
         self.workforce.recycle_if_due(worker)
 
-    def _end(self, call: CallRecord, error: LabError | dict[str, object], *, is_told: bool = False) -> None:
+    def _end(self, call: CallRecord, error: LabError | dict[str, Any], *, is_told: bool = False) -> None:
         """The call ends badly; its caller is told unless it was told before."""
         self._forget(call)
         pool = self.workforce.pools[call.submit.pool]
@@ -348,6 +358,7 @@ class Broker:
             pool.counters.cancelled += 1
         else:
             pool.counters.failed += 1
+        self._on_end(call, None, data)
         if not is_told:
             self._outbox.send(call.caller, Failed(call.submit.id, data, call.worker_id or ""))
         self.balance(pool)

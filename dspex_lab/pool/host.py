@@ -21,6 +21,7 @@ from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.health import HealthLimits, enforce, examine
+from dspex_lab.pool.ledger import open_ledger
 from dspex_lab.pool.lifecycle import KernelLifecycle
 from dspex_lab.pool.orders import Orders
 from dspex_lab.pool.parcels import Parcels
@@ -46,6 +47,7 @@ from dspex_lab.wire.messages import (
     Request,
     Started,
     Submit,
+    Telemetry,
     Welcome,
 )
 
@@ -54,6 +56,7 @@ __all__ = ["Host"]
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.1
+_FLUSH_S = 0.5
 
 
 class Host:
@@ -73,7 +76,8 @@ class Host:
         self._socket = PolledSocket(zmq.ROUTER, self._receive)
         self.kernels = KernelLifecycle(self.folder, self.connection, self.settings, self._worker_exited)
         self.workforce = Workforce(self.settings.pools, self.kernels, self._clock)
-        self.broker = Broker(self.workforce, self, self._clock)
+        self.ledger = open_ledger(self.settings, self._clock)
+        self.broker = Broker(self.workforce, self, self._clock, on_end=self.ledger.ended)
         self._parcels = Parcels(self.connection.host_id, self.broker)
         self._orders = Orders(
             self.connection.host_id,
@@ -99,6 +103,19 @@ class Host:
 
     async def _watch(self) -> None:
         limits = HealthLimits(self.settings.worker_start_timeout_s, self.settings.worker_silence_s)
+        writing = asyncio.create_task(self._write_down())
+        try:
+            await self._tick(limits)
+        finally:
+            writing.cancel()
+
+    async def _write_down(self) -> None:
+        """Write what happened, again and again: the disk's time is not the calls'."""
+        while True:
+            await asyncio.sleep(_FLUSH_S)
+            await self.ledger.flush()
+
+    async def _tick(self, limits: HealthLimits) -> None:
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_S):
@@ -120,6 +137,7 @@ class Host:
             self._unwatch(peer)
         await self.kernels.aclose()
         self._socket.close()
+        await self.ledger.aclose()
         self._parcels.forget_all()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -183,9 +201,8 @@ class Host:
                 broker.failed(peer, message)
             case Started():
                 broker.started(peer, message)
-            case Heartbeat():
-                if worker := broker.peers[peer].worker:
-                    self.workforce.heard(worker, message.rss_bytes, message.cpu_s)
+            case Heartbeat() | Telemetry():
+                self._hear(peer, message)
             case Credit():
                 broker.credit(peer, message)
             case Cancel():
@@ -199,6 +216,15 @@ class Host:
         self._parcels.check(peer, message.segments)
         if not self.broker.done(peer, message, payload):
             self._parcels.drop(message.segments)
+
+    def _hear(self, peer: bytes, message: Heartbeat | Telemetry) -> None:
+        """How a worker is, and what a peer did; what generated code could have made up is not written down."""
+        worker = self.broker.peers[peer].worker
+        if isinstance(message, Heartbeat):
+            if worker is not None:
+                self.workforce.heard(worker, message.rss_bytes, message.cpu_s)
+        elif worker is None or self.workforce.pools[worker.pool].spec.sandbox == "off":
+            self.ledger.told(message.spans, message.events)
 
     def _answer(self, peer: bytes, request: Request) -> None:
         try:

@@ -6,6 +6,8 @@ from dspex_lab.telemetry.attributes import clean_attributes, clean_text
 from dspex_lab.telemetry.collector import Collector, CollectorStatistics, SeriesStatistics
 from dspex_lab.telemetry.events import EVENT_NAMES, Event, EventHub, Observer
 from dspex_lab.telemetry.histogram import Histogram, HistogramSnapshot
+from dspex_lab.telemetry.outlet import Outlet, OutletStatistics
+from dspex_lab.telemetry.reader import RunRecord, TraceReader, TraceSummary
 from dspex_lab.telemetry.spans import (
     ActiveSpan,
     Span,
@@ -18,7 +20,7 @@ from dspex_lab.telemetry.spans import (
     to_traceparent,
     use_trace,
 )
-from dspex_lab.telemetry.store import RunRecord, TraceStore, TraceStoreStatistics, TraceSummary
+from dspex_lab.telemetry.store import TraceStore, TraceStoreStatistics
 
 __all__ = [
     "EVENT_NAMES",
@@ -30,11 +32,14 @@ __all__ = [
     "Histogram",
     "HistogramSnapshot",
     "Observer",
+    "Outlet",
+    "OutletStatistics",
     "RunRecord",
     "SeriesStatistics",
     "Span",
     "SpanObserver",
     "SpanStatus",
+    "TraceReader",
     "TraceStore",
     "TraceStoreStatistics",
     "TraceSummary",

@@ -11,7 +11,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-__all__ = ["SCHEMA_VERSION", "open_database", "used_bytes"]
+__all__ = ["SCHEMA_VERSION", "open_database", "open_for_reading", "used_bytes"]
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,23 @@ def open_database(path: Path) -> sqlite3.Connection:
         log.warning("The telemetry file %s cannot be used (%s); it was set aside.", path, error)
         _set_aside(path)
         return _connect(path)
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Raises ``FileNotFoundError`` where there is no file, or one without tables of
+    this version yet."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0, check_same_thread=False)
+    try:
+        version = int(database.execute("PRAGMA user_version").fetchone()[0])
+    except BaseException:
+        database.close()
+        raise
+    if version != SCHEMA_VERSION:
+        database.close()
+        raise FileNotFoundError(path)
+    return database
 
 
 def used_bytes(database: sqlite3.Connection) -> int:

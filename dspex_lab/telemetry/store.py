@@ -13,18 +13,18 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
-from dspex_lab.calls import TraceContext
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.telemetry.attributes import clean_attributes
 from dspex_lab.telemetry.database import SCHEMA_VERSION, open_database, used_bytes
 from dspex_lab.telemetry.events import Event
+from dspex_lab.telemetry.reader import TraceReader
 from dspex_lab.telemetry.spans import Span
 
-__all__ = ["RunRecord", "TraceStore", "TraceStoreStatistics", "TraceSummary"]
+__all__ = ["TraceStore", "TraceStoreStatistics"]
 
 log = logging.getLogger(__name__)
 
@@ -41,31 +41,6 @@ _STATUS_KEYS = ("run_id", "pipeline", "status", "duration_s")
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecord:
-    """One run of a pipeline; ``started_at`` in epoch seconds. "running" also means: its end was never told."""
-
-    run_id: str
-    pipeline: str
-    status: str
-    started_at: float
-    duration_s: float | None
-    trace_id: str | None
-    attributes: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class TraceSummary:
-    """One trace as a line in a list: its root span's name, start (epoch seconds) and length, and what is in it."""
-
-    trace_id: str
-    name: str
-    start: float
-    duration_s: float
-    spans: int
-    errors: int
-
-
-@dataclass(frozen=True, slots=True)
 class TraceStoreStatistics:
     """What the store holds, and what it did since it was opened."""
 
@@ -78,7 +53,7 @@ class TraceStoreStatistics:
     pruned: int
 
 
-class TraceStore:
+class TraceStore(TraceReader):
     """Runs, events and spans on disk. Close it, or use it with ``with``."""
 
     def __init__(
@@ -103,10 +78,6 @@ class TraceStore:
         self._last_prune = 0.0
         self.prune()
 
-    @property
-    def path(self) -> Path:
-        return self._path
-
     def append(self, events: Iterable[Event] = (), spans: Iterable[Span] = ()) -> None:
         """Write a batch in one transaction: all of it or nothing. A span that is there already is replaced.
 
@@ -125,50 +96,6 @@ class TraceStore:
             is_due = self._clock.now() - self._last_prune >= _PRUNE_EVERY_S
             if is_due or used_bytes(self._open()) > self._max_bytes:
                 self.prune()
-
-    def runs(self, limit: int = 100) -> tuple[RunRecord, ...]:
-        """The latest runs, newest first."""
-        rows = self._select(f"{_SELECT_RUN} ORDER BY started_at DESC, rowid DESC LIMIT ?", limit)
-        return tuple(_run_of(row) for row in rows)
-
-    def run(self, run_id: str) -> RunRecord | None:
-        """One run, or None."""
-        rows = self._select(f"{_SELECT_RUN} WHERE run_id = ?", run_id)
-        return _run_of(rows[0]) if rows else None
-
-    def events(self, run_id: str) -> tuple[Event, ...]:
-        """The events of one run, in the order in which they were written."""
-        rows = self._select(
-            "SELECT name, time, trace_id, span_id, attributes FROM events WHERE run_id = ? ORDER BY rowid", run_id
-        )
-        return tuple(
-            Event(name, time, msgspec.json.decode(attributes), TraceContext(trace_id, span_id) if trace_id else None)
-            for name, time, trace_id, span_id, attributes in rows
-        )
-
-    def spans(self, trace_id: str) -> tuple[Span, ...]:
-        """The spans of one trace, by their start."""
-        rows = self._select(
-            "SELECT trace_id, span_id, parent_id, name, started, ended, status, attributes, message FROM spans"
-            " WHERE trace_id = ? ORDER BY started, rowid",
-            trace_id,
-        )
-        return tuple(
-            Span(trace, span, parent, name, start, end, status, msgspec.json.decode(attributes), message)
-            for trace, span, parent, name, start, end, status, attributes, message in rows
-        )
-
-    def traces(self, limit: int = 100) -> tuple[TraceSummary, ...]:
-        """The latest traces, newest first. The root is the earliest span of its trace."""
-        rows = self._select(
-            "SELECT trace_id, name, min(started), max(ended), count(*), sum(status = 'error') FROM spans"
-            " GROUP BY trace_id ORDER BY min(started) DESC LIMIT ?",
-            limit,
-        )
-        return tuple(
-            TraceSummary(trace_id, name, start, end - start, count, errors)
-            for trace_id, name, start, end, count, errors in rows
-        )
 
     def prune(self) -> int:
         """Drop what is too old, then the oldest of what is too much; the number of rows dropped."""
@@ -196,13 +123,6 @@ class TraceStore:
             size = used_bytes(database)
             return TraceStoreStatistics(runs, events, spans, size, self._max_bytes, self._appended, self._pruned)
 
-    def close(self) -> None:
-        """Write everything into the one file and let go of it. Safe to call twice."""
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
-
     def _prune_to_size(self, database: sqlite3.Connection) -> int:
         dropped = 0
         while used_bytes(database) > self._max_bytes * _PRUNE_TO:
@@ -212,15 +132,6 @@ class TraceStore:
                 break
             dropped += step
         return dropped
-
-    def _open(self) -> sqlite3.Connection:
-        if self._database is None:
-            raise ValueError(f"The trace store {self._path} is closed.")
-        return self._database
-
-    def _select(self, query: str, *parameters: Any) -> list[Any]:
-        with self._lock:
-            return self._open().execute(query, parameters).fetchall()
 
     def _event_row(self, event: Event) -> tuple[Any, ...]:
         trace = event.trace
@@ -241,12 +152,6 @@ class TraceStore:
     def _encode(self, attributes: Mapping[str, Any]) -> bytes:
         return msgspec.json.encode(clean_attributes(attributes, record_prompts=self._record_prompts))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         if self._database is None:
             return "<TraceStore [closed]>"
@@ -255,7 +160,6 @@ class TraceStore:
         return f"<TraceStore [v{SCHEMA_VERSION}, runs: {now.runs}, events: {now.events}, spans: {now.spans}, {size}]>"
 
 
-_SELECT_RUN = "SELECT run_id, pipeline, status, started_at, duration_s, trace_id, attributes FROM runs"
 _INSERT_EVENT = "INSERT INTO events (run_id, name, time, trace_id, span_id, attributes) VALUES (?, ?, ?, ?, ?, ?)"
 _INSERT_SPAN = (
     "INSERT OR REPLACE INTO spans (trace_id, span_id, parent_id, name, started, ended, status, attributes, message)"
@@ -283,11 +187,6 @@ def _record_run(database: sqlite3.Connection, row: tuple[Any, ...]) -> None:
         " attributes = excluded.attributes",
         (run_id, str(told.get("pipeline") or ""), status, started_at, duration_s, trace_id, msgspec.json.encode(known)),
     )
-
-
-def _run_of(row: Any) -> RunRecord:
-    run_id, pipeline, status, started_at, duration_s, trace_id, attributes = row
-    return RunRecord(run_id, pipeline, status, started_at, duration_s, trace_id, msgspec.json.decode(attributes))
 
 
 def _drop_before(database: sqlite3.Connection, time: float) -> int:

@@ -32,11 +32,12 @@ __all__ = [
     "Segment",
     "Started",
     "Submit",
+    "Telemetry",
     "Welcome",
 ]
 
 #: Raised with every change to the shape of a message. Golden bytes: ``tests/unit/wire/``.
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True):
@@ -107,6 +108,13 @@ class Request(Message, frozen=True, tag="request"):
 
 class Goodbye(Message, frozen=True, tag="goodbye"):
     """The peer leaves: a client's calls are dropped, a worker takes no more."""
+
+
+class Telemetry(Message, frozen=True, tag="telemetry"):
+    """What a client or a worker did: finished spans (``Span.to_dict``) and events as plain data. Nobody answers."""
+
+    spans: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
 
 
 # --- from a worker to the host ----------------------------------------------------------------------------------
@@ -209,5 +217,7 @@ class Notice(Message, frozen=True, tag="notice"):
     attributes: dict[str, Any] = {}
 
 
-FromPeer = Hello | Submit | Cancel | Credit | Request | Goodbye | Started | Heartbeat | ChunkOut | Done | Failed
+FromPeer = (
+    Hello | Submit | Cancel | Credit | Request | Goodbye | Telemetry | Started | Heartbeat | ChunkOut | Done | Failed
+)
 FromHost = Welcome | Refused | Run | Cancel | Credit | ChunkOut | Done | Failed | Reply | Notice

@@ -12,9 +12,10 @@ from typing import Any
 
 import psutil
 
-from dspex_lab.calls import Call
+from dspex_lab.calls import Call, TraceContext, new_id
 from dspex_lab.lab import Lab
 from dspex_lab.settings import PoolSpec, Settings
+from dspex_lab.telemetry import new_span_id
 from tests.benchmarks.peers import process_pool_call_s, spawn_and_import_s, zmq_echo_s
 from tests.benchmarks.table import Row, median
 
@@ -36,6 +37,7 @@ def rows() -> list[Row]:
         lab.portal.run(_call, lab, "bench")
         call_s = lab.portal.run(_one_after_another, lab)
         calls_per_s = lab.portal.run(_many_at_once, lab)
+        traced_s, untraced_s = lab.portal.run(_with_and_without_trace, lab)
         starts = [lab.portal.run(_start_worker, lab, f"start-{number}") for number in range(STARTS)]
         memory = [_pss_bytes(pid) for pid in _worker_pids(lab)]
     echo_s, executor_s, spawn_s = zmq_echo_s(), process_pool_call_s(), spawn_and_import_s()
@@ -44,6 +46,7 @@ def rows() -> list[Row]:
         _times("trivial call, p50", call_s, echo_s, "raw ZMQ ipc echo", most=3.0),
         _times("trivial call, p50", call_s, executor_s, "ProcessPoolExecutor"),
         Row(f"trivial calls, {IN_FLIGHT} in flight", calls_per_s, "calls/s"),
+        _times("trivial call whose span is kept, p50", traced_s, untraced_s, "without a trace", most=1.05),
         Row(
             "worker start, fork to first result",
             start_s,
@@ -70,8 +73,8 @@ def own_lab(settings: Settings) -> Iterator[Lab]:
             host.wait(STOP_TIMEOUT_S)
 
 
-async def _call(lab: Lab, pool: str) -> Any:
-    call = Call(ECHO, {"value": 1}, pool=pool, timeout_s=60.0)
+async def _call(lab: Lab, pool: str, trace: TraceContext | None = None) -> Any:
+    call = Call(ECHO, {"value": 1}, pool=pool, timeout_s=60.0, trace=trace)
     return (await lab.backend.submit(call).result()).value
 
 
@@ -82,6 +85,18 @@ async def _one_after_another(lab: Lab) -> float:
         await _call(lab, "bench")
         taken.append(time.perf_counter() - began)
     return median(taken[CALLS // 10 :])
+
+
+async def _with_and_without_trace(lab: Lab) -> tuple[float, float]:
+    """Both p50 in seconds, from calls that take turns, so that what else the machine does hits both alike."""
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(3 * CALLS):
+        is_traced = number % 2 == 0
+        trace = TraceContext(new_id(), new_span_id()) if is_traced else None
+        began = time.perf_counter()
+        await _call(lab, "bench", trace)
+        taken[is_traced].append(time.perf_counter() - began)
+    return median(taken[True]), median(taken[False])
 
 
 async def _many_at_once(lab: Lab) -> float:

@@ -29,6 +29,7 @@ from dspex_lab.wire.messages import (
     Segment,
     Started,
     Submit,
+    Telemetry,
     Welcome,
 )
 
@@ -45,6 +46,7 @@ FROM_PEER: list[tuple[Message, str]] = [
     (Credit("c", 3), "83a474797065a6637265646974a26964a163a5636f756e7403"),
     (Request("r", "status"), "83a474797065a772657175657374a26964a172a66d6574686f64a6737461747573"),
     (Goodbye(), "81a474797065a7676f6f64627965"),
+    (Telemetry(spans=[{"name": "s"}]), "82a474797065a974656c656d65747279a57370616e739181a46e616d65a173"),
     (Started("c", "task"), "83a474797065a773746172746564a26964a163ad696e7465727275707469626c65a47461736b"),
     (
         Heartbeat(5, 0.5, 1),
@@ -72,7 +74,7 @@ BOTH_WAYS = [entry for entry in FROM_PEER if isinstance(entry[0], Cancel | Credi
 @pytest.mark.parametrize(("message", "golden"), [*FROM_PEER, *FROM_HOST], ids=lambda one: type(one).__name__)
 def test_bytes_are_golden(message: Message, golden: str) -> None:
     """The bytes of a message change only together with the protocol's version."""
-    assert PROTOCOL_VERSION == 3
+    assert PROTOCOL_VERSION == 4
     assert bytes(pack(message)[0]).hex() == golden
 
 

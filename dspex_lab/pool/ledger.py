@@ -1,0 +1,208 @@
+"""What the host writes down: every call that ended, and the spans and events that clients and workers tell it.
+
+A call's end costs one append; counting it, its span and the writing wait for :meth:`Ledger.flush`, once a second,
+in a thread. A store that cannot be opened or written is said in the log once and never holds up a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dspex_lab.calls import TraceContext, Usage
+from dspex_lab.clock import Clock
+from dspex_lab.pool.records import CallRecord
+from dspex_lab.settings import Settings
+from dspex_lab.telemetry import Collector, Event, Outlet, Span, TraceStore
+from dspex_lab.telemetry import attributes as names
+from dspex_lab.wire.messages import Done
+
+__all__ = ["CallEnd", "Ledger", "open_ledger"]
+
+log = logging.getLogger(__name__)
+
+_MAX_WAITING = 50_000
+_MAX_SPANS_A_MESSAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """How a call ended. Times in seconds: ``ended`` since the epoch, ``queue_s`` and ``run_s`` how long.
+
+    ``error_type`` is "" when it ended well. ``trace`` is where its caller hangs it, ``span_id`` its own place.
+    """
+
+    op: str
+    pool: str
+    worker: str
+    ended: float
+    queue_s: float
+    run_s: float
+    error_type: str = ""
+    message: str = ""
+    usage: Usage | None = None
+    trace: TraceContext | None = None
+    span_id: str = ""
+
+    def to_span(self) -> Span | None:
+        """The call as a span from its submission to its end; None for a call that hangs in no trace."""
+        if self.trace is None:
+            return None
+        usage = self.usage or Usage()
+        found = {
+            names.OPERATION: self.op,
+            names.POOL: self.pool,
+            names.WORKER: self.worker or None,
+            names.QUEUE_S: self.queue_s,
+            names.INPUT_TOKENS: usage.input_tokens or None,
+            names.OUTPUT_TOKENS: usage.output_tokens or None,
+            names.COST_USD: usage.cost,
+            names.ERROR_TYPE: self.error_type or None,
+        }
+        return Span(
+            self.trace.trace_id,
+            self.span_id,
+            self.trace.span_id,
+            f"pool {self.op}",
+            self.ended - self.queue_s - self.run_s,
+            self.ended,
+            {"": "ok", "Cancelled": "cancelled"}.get(self.error_type, "error"),  # type: ignore[arg-type] # the literals of SpanStatus
+            {key: value for key, value in found.items() if value is not None},
+            self.message,
+        )
+
+
+class Ledger:
+    """Counts every call, and keeps spans and events in ``store`` (None: it only counts)."""
+
+    def __init__(self, store: TraceStore | None, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._ends: deque[CallEnd] = deque(maxlen=_MAX_WAITING)
+        self._outlet = Outlet()
+        self.collector = Collector(clock)
+        self._is_writing = asyncio.Lock()
+        self._has_failed = False
+
+    def ended(self, call: CallRecord, done: Done | None, error: Mapping[str, Any]) -> None:
+        """Note the end of a call: an observer of the broker."""
+        submit, now = call.submit, self._clock.monotonic()
+        started = call.started_at or now
+        trace = TraceContext(submit.trace_id, submit.span_id or "") if submit.trace_id else None
+        self._ends.append(
+            CallEnd(
+                submit.op,
+                submit.pool,
+                call.worker_id or "",
+                self._clock.now(),
+                started - call.submitted_at,
+                now - started,
+                str(error.get("type", "")),
+                str(error.get("message", "")),
+                None if done is None else Usage(done.input_tokens, done.output_tokens, done.cost, done.lm_calls),
+                trace,
+                call.span_id,
+            )
+        )
+
+    def told(self, spans: Iterable[Mapping[str, Any]], events: Iterable[Mapping[str, Any]]) -> None:
+        """Take what a client or a worker tells; what is no span and no event is left out."""
+        for data, _ in zip(spans, range(_MAX_SPANS_A_MESSAGE), strict=False):
+            if (span := _span_of(data)) is not None:
+                self._outlet.add_span(span)
+        for data, _ in zip(events, range(_MAX_SPANS_A_MESSAGE), strict=False):
+            if (event := _event_of(data)) is not None:
+                self._outlet.add_event(event)
+
+    async def flush(self) -> None:
+        """Write what waits. Never raises; one at a time."""
+        async with self._is_writing:
+            if self._ends or not self._outlet.is_empty():
+                await asyncio.to_thread(self._write)
+
+    def _write(self) -> None:
+        spans, events = self._outlet.take(_MAX_WAITING)
+        while self._ends:
+            end = self._ends.popleft()
+            self.collector.record(
+                end.op, end.queue_s + end.run_s, pool=end.pool, is_error=bool(end.error_type), usage=end.usage
+            )
+            if (span := end.to_span()) is not None:
+                spans.append(span)
+        if self._store is None:
+            return
+        try:
+            self._store.append(events, spans)
+        except (sqlite3.Error, OSError) as error:
+            if not self._has_failed:
+                log.warning("Telemetry cannot be written (%s); it is dropped until it can.", error)
+            self._has_failed = True
+        else:
+            self._has_failed = False
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """Every operation of every pool as plain data: calls, errors, tokens, latency (seconds, the queue included)."""
+        return [
+            {
+                "op": one.operation,
+                "pool": one.pool,
+                "calls": one.calls,
+                "errors": one.errors,
+                "input_tokens": one.usage.input_tokens,
+                "output_tokens": one.usage.output_tokens,
+                "cost": one.usage.cost,
+                "p50_s": one.latency.p50_s,
+                "p90_s": one.latency.p90_s,
+                "p99_s": one.latency.p99_s,
+            }
+            for one in self.collector.statistics().series
+        ]
+
+    async def aclose(self) -> None:
+        """Write the rest, and close the store."""
+        await self.flush()
+        if self._store is not None:
+            await asyncio.to_thread(self._store.close)
+
+    def __repr__(self) -> str:
+        return f"<Ledger [waiting: {len(self._ends)}, {self.collector!r}]>"
+
+
+def open_ledger(settings: Settings, clock: Clock) -> Ledger:
+    """A ledger on the user's trace store; without one where the file cannot be had."""
+    try:
+        store = TraceStore(
+            settings.trace_file,
+            settings.trace_max_age_days,
+            settings.trace_max_size_mb,
+            record_prompts=settings.record_prompts,
+            clock=clock,
+        )
+    except (sqlite3.Error, OSError) as error:
+        log.warning("Traces are not kept: %s.", error)
+        return Ledger(None, clock)
+    return Ledger(store, clock)
+
+
+def _span_of(data: Mapping[str, Any]) -> Span | None:
+    try:
+        span = Span.from_dict(data)
+        if span.end < span.start or span.status not in ("ok", "error", "cancelled"):
+            return None
+    except (KeyError, TypeError):
+        return None
+    return span
+
+
+def _event_of(data: Mapping[str, Any]) -> Event | None:
+    try:
+        trace = data.get("trace")
+        context = None if trace is None else TraceContext(str(trace[0]), str(trace[1]))
+        return Event(str(data["name"]), float(data["time"]), dict(data["attributes"]), context)
+    except (KeyError, TypeError, ValueError, IndexError):
+        return None
