@@ -7,6 +7,7 @@ Names follow OpenTelemetry's generative-AI conventions where they have one; the 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -81,6 +82,7 @@ REDACTED: Final = "[redacted]"
 _MAX_TEXT = 32_768
 _MAX_ITEMS = 1_000
 _MAX_DEPTH = 12
+_SHORT = 64
 
 # "token" in the singular only: input_tokens and max_tokens are counts.
 _SECRET_KEY = re.compile(
@@ -130,6 +132,15 @@ def clean_text(text: str) -> str:
     """``text`` with everything masked that looks like a key or a token, and cut to 32,768 characters."""
     if len(text) > _MAX_TEXT:
         text = text[: _MAX_TEXT - 1] + "…"
+    return _clean_short(text) if len(text) <= _SHORT else _masked(text)
+
+
+@functools.lru_cache(maxsize=2048)  # names of operations, pools and workers come again and again
+def _clean_short(text: str) -> str:
+    return _masked(text)
+
+
+def _masked(text: str) -> str:
     text = text.encode("utf-8", "replace").decode("utf-8")
     return _SECRET_ASSIGNMENT.sub(rf"\g<1>{REDACTED}", _SECRET_TEXT.sub(REDACTED, text))
 
@@ -141,10 +152,10 @@ def _clean_mapping(mapping: Mapping[Any, Any], record_prompts: bool, depth: int)
     for number, (key, value) in enumerate(mapping.items()):
         if number >= _MAX_ITEMS:
             break
-        name = key if isinstance(key, str) else _shown(key)
-        if _is_secret(name) or (not record_prompts and _is_content(name, value)):
+        name = _clean_key(key if isinstance(key, str) else _shown(key))
+        if name is None or (not record_prompts and _is_content(name, value)):
             continue
-        cleaned[clean_text(name)] = _clean(value, record_prompts, depth + 1)
+        cleaned[name] = _clean(value, record_prompts, depth + 1)
     return cleaned
 
 
@@ -171,9 +182,11 @@ def _clean_items(items: Iterable[Any], record_prompts: bool, depth: int) -> list
     return [_clean(item, record_prompts, depth + 1) for _, item in zip(range(_MAX_ITEMS), items, strict=False)]
 
 
-def _is_secret(key: str) -> bool:
+@functools.lru_cache(maxsize=1024)
+def _clean_key(key: str) -> str | None:
+    """The key as it may be recorded; None for one that names a secret."""
     words = _NO_WORD.sub("_", _WORD_BORDER.sub("_", key)).lower()
-    return _SECRET_KEY.search(words) is not None
+    return None if _SECRET_KEY.search(words) else clean_text(key)
 
 
 def _is_content(key: str, value: Any) -> bool:
