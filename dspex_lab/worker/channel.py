@@ -18,9 +18,10 @@ import zmq
 
 from dspex_lab.errors import ProtocolError
 from dspex_lab.sockets import PolledSocket
+from dspex_lab.telemetry import Outlet, Tracer
 from dspex_lab.wire.caller import Caller
 from dspex_lab.wire.framing import Frames, pack, unpack_from_host
-from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Heartbeat, Hello, Message, Refused, Welcome
+from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Heartbeat, Hello, Message, Refused, Telemetry, Welcome
 from dspex_lab.wire.segments import Segments
 from dspex_lab.worker.dispatch import Dispatcher
 from dspex_lab.worker.engines.pool import NEURAL_POOL
@@ -60,6 +61,7 @@ class Channel:
         self._config = config
         self._guards = guards
         self._main = main
+        self._outlet = Outlet()
         self._thread = threading.Thread(target=self._run, name="dspex-lab-services", daemon=True)
 
     def start(self) -> None:
@@ -72,7 +74,14 @@ class Channel:
         self._socket = PolledSocket(zmq.DEALER, self._receive)
         segments = Segments(self._config.segment_prefix)
         self._caller = Caller(self._send, segments)
-        self._dispatcher = Dispatcher(self._main, self._send, self._caller.submit, segments, guards=self._guards)
+        self._dispatcher = Dispatcher(
+            self._main,
+            self._send,
+            self._caller.submit,
+            segments,
+            guards=self._guards,
+            tracer=Tracer(self._outlet.add_span),
+        )
         self._socket.connect(self._config.address)
         config = self._config
         self._send(Hello(PROTOCOL_VERSION, config.key, "worker", config.worker_id, os.getpid()), ())
@@ -82,6 +91,7 @@ class Channel:
         try:
             await self._beat()
         finally:
+            self._tell_spans()
             self._send(Goodbye(), ())
             await close_engines()
             self._socket.close()
@@ -93,7 +103,14 @@ class Channel:
                 cpu = process.cpu_times()
                 rss_bytes = process.memory_info().rss
             self._send(Heartbeat(rss_bytes, cpu.user + cpu.system, self._dispatcher.in_flight), ())
+            self._tell_spans()
             await asyncio.sleep(self._config.heartbeat_s)
+
+    def _tell_spans(self) -> None:
+        """What was done since the last beat; of very much, a part, and the rest with the next."""
+        if not self._outlet.is_empty():
+            spans, _ = self._outlet.take()
+            self._send(Telemetry([span.to_dict() for span in spans]), ())
 
     def _send(self, message: Message, payload: Frames) -> None:
         self._socket.send(pack(message, payload))

@@ -10,13 +10,14 @@ Operations see nothing of ZMQ, of kernels or of the host.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from dspex_lab.calls import Call, Chunk, Result, TraceContext, Usage
+from dspex_lab.telemetry import ActiveSpan, Tracer, current_trace
 from dspex_lab.worker.guards import Guards
 
 __all__ = ["NestedCall", "OpContext", "current_context"]
@@ -57,6 +58,11 @@ class OpContext:
     guards: Guards | None = None
     #: What the calls of one session share; None outside of sessions.
     session_state: dict[str, Any] | None = None
+    tracer: Tracer = field(default_factory=Tracer)
+
+    def span(self, name: str, attributes: Mapping[str, Any]) -> ActiveSpan:
+        """Begin a span under the current one, or under the call itself."""
+        return self.tracer.span(name, attributes, parent=current_trace() or self.trace)
 
     def on_services(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run ``work`` on the services loop. Wait with ``.result()`` in synchronous code (an interrupt ends the

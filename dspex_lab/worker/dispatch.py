@@ -21,6 +21,7 @@ import msgspec
 
 from dspex_lab.calls import Call, Code, TraceContext
 from dspex_lab.errors import Cancelled, ProtocolError
+from dspex_lab.telemetry import Tracer, use_trace
 from dspex_lab.wire.codec import decode, encode
 from dspex_lab.wire.framing import Frames
 from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Failed, Message, Run, Started
@@ -74,6 +75,7 @@ class Execution:
             deadline=None if run.timeout_s is None else now + run.timeout_s,
             session_state=None if run.session is None else dispatcher.session_state(run.session),
             guards=dispatcher.guards,
+            tracer=dispatcher.tracer,
         )
 
     def arguments(self, payload: Frames) -> dict[str, Any]:
@@ -137,8 +139,10 @@ class Dispatcher:
         segments: Segments | None = None,
         *,
         guards: Guards | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.main = main
+        self.tracer = tracer or Tracer()
         self.guards = guards
         self.services = asyncio.get_running_loop()
         self.send = send
@@ -184,7 +188,8 @@ class Dispatcher:
         started = time.monotonic()
         answer: tuple[Message, Frames]
         try:
-            value = await self._value(execution, payload)
+            with use_trace(execution.context.trace):
+                value = await self._value(execution, payload)
             usage = execution.context.usage
             done = Done(
                 run.id,

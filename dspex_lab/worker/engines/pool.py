@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from dspex_lab.calls import Call, LmReply, LmRequest, TraceContext
+from dspex_lab.telemetry import current_trace
 from dspex_lab.worker.context import NestedCall, OpContext
 from dspex_lab.worker.engines.base import OnText
 
@@ -26,7 +27,7 @@ class PoolEngine:
     @classmethod
     def of(cls, context: OpContext) -> PoolEngine:
         """The engine for the operation ``context``: its nested calls hang in its trace."""
-        return cls(context.submit, trace=context.trace)
+        return cls(context.submit, trace=current_trace() or context.trace)
 
     async def complete(self, request: LmRequest, on_text: OnText | None = None) -> LmReply:
         pending = self._submit(

@@ -11,6 +11,7 @@ from dspex_lab.calls import LmReply, LmRequest, LmSpec
 from dspex_lab.worker.context import OpContext
 from dspex_lab.worker.engines.base import Engine, OnText
 from dspex_lab.worker.engines.pool import PoolEngine
+from dspex_lab.worker.engines.span_values import reply_attributes, request_attributes
 
 __all__ = ["EngineSet", "close_engines", "engine_kind", "engines_of", "install_engines"]
 
@@ -34,11 +35,19 @@ class EngineSet:
         """Answer for the operation ``context``, by a nested call when the model is another worker's."""
         if request.lm.is_local and not self.serves_local:
             return await PoolEngine.of(context).complete(request, on_text)
-        return await self.serve(request, on_text)
+        return await self.serve(request, on_text, context=context)
 
-    async def serve(self, request: LmRequest, on_text: OnText | None = None) -> LmReply:
-        """Answer in this process."""
-        return await self._engine(engine_kind(request.lm)).complete(request, on_text)
+    async def serve(
+        self, request: LmRequest, on_text: OnText | None = None, *, context: OpContext | None = None
+    ) -> LmReply:
+        """Answer in this process: one attempt, and a span of its own where the operation ``context`` is traced."""
+        engine = self._engine(engine_kind(request.lm))
+        if context is None or context.trace is None:
+            return await engine.complete(request, on_text)
+        with context.span(f"chat {request.lm.model}", request_attributes(request)) as span:
+            reply = await engine.complete(request, on_text)
+            span.set(reply_attributes(reply))
+            return reply
 
     def put(self, kind: str, engine: Engine) -> None:
         """Use ``engine`` for ``kind`` ("llamacpp", "openai", "litellm"): for tests and engines of one's own."""

@@ -37,6 +37,7 @@ def run(
     """
     import dspy
 
+    from dspex_lab.worker.dspy_spans import SpanCallback
     from dspex_lab.worker.interpreter import InterpreterFactory
     from dspex_lab.worker.lm import SignatureWatch, build_lm
 
@@ -46,7 +47,7 @@ def run(
     settings = {
         "lm": build_lm(spec),
         "adapter": _adapter(chosen.get("adapter", "auto"), spec),
-        "callbacks": [SignatureWatch()],
+        "callbacks": [SignatureWatch(), *([SpanCallback(context)] if context.trace else [])],
         "interpreter_factory": InterpreterFactory(context),
     }
     if hasattr(program, "aforward"):

@@ -28,6 +28,6 @@ async def complete(context: OpContext, *, request: Mapping[str, Any]) -> Any:
     async def show(text: str) -> None:
         await context.emit("", text)
 
-    reply = await engines_of(context.services).serve(asked, show if context.is_streaming else None)
+    reply = await engines_of(context.services).serve(asked, show if context.is_streaming else None, context=context)
     context.add_usage(reply.usage)
     return msgspec.to_builtins(reply)
