@@ -25,6 +25,7 @@ from jupyter_client.manager import AsyncKernelManager
 from dspex_lab.errors import LabError
 from dspex_lab.pool.environment import clean_environment
 from dspex_lab.pool.gpus import Gpu, choose_gpu, device_environment, find_gpus, gpu_refusal
+from dspex_lab.pool.remains import HOST_MARK, WORKER_MARK, adopt_orphans, end_adopted, host_mark
 from dspex_lab.pool.rendezvous import ConnectionFile
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.wire.segments import prefix_of
@@ -91,13 +92,27 @@ class KernelLifecycle:
         names = [gpu.name for gpu in self.gpus]
         return " + ".join(f"{names.count(name)} × {name}" for name in dict.fromkeys(names)) or "CPU (no GPU found)"
 
+    def sweep(self) -> None:
+        """End what workers that are gone left running, but for the moments in which a process is being made."""
+        if self._zygote is None or self._zygote_lock.locked() or self._is_closing:
+            return
+        provisioners = [worker.manager.provisioner for worker in self._workers.values()]
+        own = {self._zygote.pid, *(getattr(one, "pid", None) or 0 for one in provisioners)}
+        end_adopted(own, self._workers)
+
+    @property
+    def _mark(self) -> dict[str, str]:
+        return {HOST_MARK: host_mark(self._folder)}
+
     @property
     def zygote_socket(self) -> Path:
         return self._folder / "zygote.sock"
 
     async def open(self) -> None:
         """Start the zygote; it imports while the host goes on, and serves when it is ready."""
-        await self._start_zygote()
+        adopt_orphans()
+        async with self._zygote_lock:
+            await self._start_zygote()
 
     async def _start_zygote(self) -> None:
         self.zygote_socket.unlink(missing_ok=True)
@@ -110,7 +125,7 @@ class KernelLifecycle:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=clean_environment(os.environ, {}, scratch=str(self._folder)),
+                env=clean_environment(os.environ, self._mark, scratch=str(self._folder)),
             )
 
     # --- orders from the workforce -----------------------------------------------------------------------------
@@ -221,7 +236,8 @@ class KernelLifecycle:
         environment = clean_environment(os.environ, additions, scratch=str(worker.folder))
         if self._settings.model_dir is not None:
             environment["DSPEX_LAB_MODEL_DIR"] = str(self._settings.model_dir.resolve())
-        return environment | {"DSPEX_LAB_WORKER": json.dumps(config), "DSPEX_LAB_POOL": spec.name}
+        told = {"DSPEX_LAB_WORKER": json.dumps(config), "DSPEX_LAB_POOL": spec.name, WORKER_MARK: worker_id}
+        return environment | self._mark | told
 
     @staticmethod
     def _cwd(spec: PoolSpec, worker: _Worker) -> str:

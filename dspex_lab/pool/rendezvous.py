@@ -22,6 +22,7 @@ from typing import IO
 
 from dspex_lab.errors import HostUnavailable
 from dspex_lab.pool.environment import allowed_environment
+from dspex_lab.pool.remains import end_marked, host_mark
 from dspex_lab.settings import Settings
 from dspex_lab.wire.segments import realm_of, sweep
 
@@ -36,14 +37,8 @@ _HOST_FOLDER = re.compile(r"[0-9a-f]{8}")
 _ATTEMPTS = 30
 _PAUSE_S = 0.01
 
-#: The host is nobody's child: whoever started it need not wait for its end.
-_STARTER = """
-import os, sys
-if os.fork():
-    os._exit(0)
-os.setsid()
-os.execv(sys.argv[1], [sys.argv[1], "-m", "dspex_lab.pool"])
-"""
+#: The host is its warden's child, and that one nobody's: whoever started them need not wait for their end.
+_WARDEN = Path(__file__).with_name("warden.py")
 
 
 @dataclass(frozen=True)
@@ -119,8 +114,11 @@ class HostLock:
 def clear_remains(folder: Path) -> None:
     """Remove what a host that was killed left behind. For the holder of the lock alone: there is no other host."""
     ConnectionFile.remove(folder)
+    hosts = [path for path in folder.iterdir() if path.is_dir() and _HOST_FOLDER.fullmatch(path.name)]
+    if hosts:
+        end_marked({host_mark(path) for path in hosts})
     for path in folder.iterdir():
-        if path.is_dir() and _HOST_FOLDER.fullmatch(path.name):
+        if path in hosts:
             sweep(realm_of(path.name))
             shutil.rmtree(path, ignore_errors=True)
         elif path.name.startswith(f"{_FILE}."):
@@ -170,7 +168,7 @@ def start_host(settings: Settings) -> None:
     shared = settings.model_dump(mode="json", exclude={"lm_api_key"})
     with os.fdopen(descriptor, "wb") as log_file:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-I", "-S", "-c", _STARTER, sys.executable],
+            [sys.executable, "-I", "-S", str(_WARDEN), sys.executable],
             stdin=subprocess.PIPE,
             stdout=log_file,
             stderr=log_file,

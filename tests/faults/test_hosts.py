@@ -96,13 +96,14 @@ async def test_ten_clients_at_once_share_one_host(site: Site) -> None:
 
 
 async def test_a_host_that_is_not_needed_leaves_nothing_behind(site: Site, connect: Connect) -> None:
-    """After idle_exit_s without a client it is gone, with its workers, its folder and its connection file."""
+    """After idle_exit_s without a client it is gone, with its workers, its folder and its connection file; its log and
+    its traces stay."""
     backend = connect(site.settings(idle_exit_s=0.3))
     await end_of(backend.submit(echo()))
     await backend.aclose()
     await until(lambda: not site.processes(), limit_s=5)
     assert find_host(site.folder) is None
-    assert sorted(path.name for path in site.folder.iterdir()) == ["host.lock", "host.log"]
+    assert sorted(path.name for path in site.folder.iterdir()) == ["host.lock", "host.log", "traces.sqlite"]
 
 
 async def test_a_client_comes_while_the_host_leaves(site: Site, connect: Connect) -> None:
