@@ -14,7 +14,7 @@ from dspex_lab.errors import DeadlineExceeded, LabError, WorkerLost, WorkerMemor
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.records import CallPhase, CallRecord, PoolRecord, WorkerPhase, WorkerRecord
 
-__all__ = ["HealthLimits", "Verdict", "enforce", "examine"]
+__all__ = ["HealthLimits", "Verdict", "enforce", "examine", "excuse"]
 
 _MB = 1024 * 1024
 
@@ -112,6 +112,15 @@ def _examine_worker(worker: WorkerRecord, pool: PoolRecord, now: float, limits: 
     if worker.phase is WorkerPhase.READY and age_s is not None and now - worker.since >= age_s:
         return Verdict(worker.id, "recycle")
     return None
+
+
+def excuse(pools: Iterable[PoolRecord], away_s: float) -> None:
+    """The host itself was away (stopped, or on a machine that slept): it heard nobody because it did not listen."""
+    for pool in pools:
+        for worker in pool.workers.values():
+            worker.last_heard += away_s
+            if worker.phase is WorkerPhase.STARTING:
+                worker.since += away_s
 
 
 def enforce(broker: Broker, verdicts: Iterable[Verdict]) -> None:

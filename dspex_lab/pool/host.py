@@ -20,7 +20,7 @@ import zmq
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
 from dspex_lab.pool.broker import Broker
-from dspex_lab.pool.health import HealthLimits, enforce, examine
+from dspex_lab.pool.health import HealthLimits, enforce, examine, excuse
 from dspex_lab.pool.ledger import open_ledger
 from dspex_lab.pool.lifecycle import KernelLifecycle
 from dspex_lab.pool.orders import Orders
@@ -57,6 +57,8 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 0.1
 _FLUSH_S = 0.5
+#: So long between two ticks, and the host itself did not run.
+_AWAY_S = 1.0
 
 
 class Host:
@@ -116,12 +118,17 @@ class Host:
             await self.ledger.flush()
 
     async def _tick(self, limits: HealthLimits) -> None:
+        now = self._clock.monotonic()
         while not self._stopping.is_set():
+            before = now
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_S):
                     await self._stopping.wait()
             now = self._clock.monotonic()
             pools = self.workforce.pools.values()
+            if (away_s := now - before - _TICK_S) > _AWAY_S:
+                log.warning("The host was away for %.1f s.", away_s)
+                excuse(pools, away_s)
             enforce(self.broker, examine(self.broker.calls.values(), pools, now, limits))
             for pool in pools:
                 self.broker.balance(pool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dspex_lab.pool.health import HealthLimits, examine
+from dspex_lab.pool.health import HealthLimits, examine, excuse
 from dspex_lab.pool.records import CallPhase, CallRecord, PoolRecord, WorkerPhase, WorkerRecord
 from dspex_lab.settings import PoolSpec
 from dspex_lab.wire.messages import Submit
@@ -86,3 +86,15 @@ def worker(phase: WorkerPhase, *, since: float = 90.0, last_heard: float = 90.0,
 def test_workers(record: WorkerRecord, expected: list[tuple[str, str, str | None]]) -> None:
     """A worker is killed when it hangs at its start, is silent or too large."""
     assert verdicts([], [record]) == expected
+
+
+@pytest.mark.parametrize(
+    "record",
+    [worker(WorkerPhase.READY, last_heard=65.0), worker(WorkerPhase.STARTING, since=35.0)],
+    ids=["silent", "slow to start"],
+)
+def test_while_the_host_is_away_nobody_is_late(record: WorkerRecord) -> None:
+    """What the host did not hear because it did not run counts against no worker."""
+    assert len(verdicts([], [record])) == 1
+    excuse([PoolRecord(PoolSpec(name="general"), workers={record.id: record})], 10.0)
+    assert verdicts([], [record]) == []
