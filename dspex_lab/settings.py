@@ -196,10 +196,11 @@ class Settings(BaseSettings):
 def _configuration_error(error: pydantic.ValidationError, prefix: str = "") -> ConfigurationError:
     first = error.errors()[0]
     key = ".".join(part for part in (prefix, *map(str, first["loc"])) if part)
+    fault = first["msg"].removeprefix("Value error, ")  # pydantic's own words before ours
     return ConfigurationError(
-        f"The setting {key} cannot be used: {first['msg']}.",
+        f"The setting {key} cannot be used: {fault}.",
         key,
-        expected=first["msg"],
+        expected=fault,
         actual=repr(first.get("input")),
         hint=f"{len(error.errors()) - 1} further settings are wrong too." if len(error.errors()) > 1 else None,
     )
