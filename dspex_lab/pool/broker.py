@@ -151,6 +151,7 @@ class Broker:
         submit = call.submit
         call.phase, call.worker_id, call.started_at = CallPhase.RUNNING, worker.id, now
         call.attempts += 1
+        call.credit_left = submit.credit if submit.stream else 0
         worker.calls.add(submit.id)
         message = Run(
             id=submit.id,
@@ -178,6 +179,7 @@ class Broker:
             return
         worker = self.workforce.workers.get(call.worker_id or "")
         if worker is not None and worker.peer is not None:
+            call.credit_left += message.count
             self._outbox.send(worker.peer, message)
 
     def stop_call(self, call: CallRecord, error: LabError, *, is_answered: bool = False) -> None:
@@ -211,8 +213,14 @@ class Broker:
             self.workforce.interrupt(self.workforce.workers[call.worker_id or ""])
 
     def chunk(self, peer: bytes, message: ChunkOut) -> None:
+        """Pass a piece of a stream on. A worker that sends more than it may is at fault: ``ProtocolError``."""
         call = self._call_of_worker(peer, message.id)
-        if call is not None and not call.is_answered:
+        if call is None:
+            return
+        if call.credit_left <= 0:
+            raise ProtocolError("A stream went on without credit.")
+        call.credit_left -= 1
+        if not call.is_answered:
             call.is_untouched = False
             self._outbox.send(call.caller, message)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import zmq
 
 from dspex_lab.clock import Clock, SystemClock
-from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
+from dspex_lab.errors import HostUnavailable, LabError, ProtocolError, WorkerLost
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.health import HealthLimits, enforce, examine, excuse
 from dspex_lab.pool.ledger import open_ledger
@@ -165,11 +165,20 @@ class Host:
             else:
                 self.send(peer, Refused(ProtocolError("Say hello first.").to_dict()))
         except LabError as error:
-            self.send(peer, Refused(error.to_dict()))
+            self._refuse(peer, error)
         except Exception:
             # A fault of the host's own: whoever made the call must not wait for ever because of it.
             log.exception("A message could not be handled.")
             self._answer_fault(peer, rest)
+
+    def _refuse(self, peer: bytes, error: LabError) -> None:
+        """A worker that is not understood is of no use: it is ended, and its calls say why."""
+        self.send(peer, Refused(error.to_dict()))
+        record = self.broker.peers.get(peer)
+        if record is not None and record.worker is not None:
+            worker = record.worker
+            reason = f"The worker {worker.id} broke the protocol and was ended: {error.message}"
+            self.workforce.kill(worker, WorkerLost(reason, hint="%lab logs shows its last words."))
 
     def _answer_fault(self, peer: bytes, frames: Sequence[bytes]) -> None:
         message, _ = unpack_from_peer(frames)
@@ -186,10 +195,13 @@ class Host:
         if not hmac.compare_digest(hello.key.encode(), self.connection.key.encode()):
             raise ProtocolError("The key is not the host's.")
         if hello.version != PROTOCOL_VERSION:
-            raise ProtocolError(
+            error = ProtocolError(
                 f"The host speaks protocol version {PROTOCOL_VERSION}, not {hello.version}.",
                 hint="Restart the host (%lab stop) after an upgrade of dspex_lab.",
             )
+            if hello.role == "worker":
+                self.workforce.reject(hello.name, error)
+            raise error
         self.broker.add_peer(peer, hello)
         if hello.role != "worker":
             self._watch_process(peer, hello.pid)

@@ -76,6 +76,8 @@ class CallRecord:
     is_untouched: bool = True
     #: Whose worker alone may run it.
     session: SessionRecord | None = None
+    #: How many chunks its worker may still send before the reader gives credit back.
+    credit_left: int = 0
     #: Its own place in its caller's trace; "" when it hangs in none.
     span_id: str = ""
 

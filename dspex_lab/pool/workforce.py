@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from dspex_lab.clock import Clock
-from dspex_lab.errors import ConfigurationError, LabError, ProtocolError
+from dspex_lab.errors import ConfigurationError, LabError, ProtocolError, WorkerLost
 from dspex_lab.pool.records import PoolRecord, WorkerPhase, WorkerRecord
 from dspex_lab.settings import PoolSpec
 
@@ -115,6 +115,12 @@ class Workforce:
         pool.start_failures, pool.trouble = 0, None
         self._on_change(worker)
         return worker
+
+    def reject(self, worker_id: str, error: LabError) -> None:
+        """Who is expected under that name says hello in a way that does not do: it will not get better by waiting."""
+        worker = self.workers.get(worker_id)
+        if worker is not None and worker.phase is WorkerPhase.STARTING:
+            self.kill(worker, WorkerLost(f"The worker {worker_id} cannot be used: {error.message}", hint=error.hint))
 
     def recycle_if_due(self, worker: WorkerRecord) -> None:
         """Replace a worker that did enough calls or is old enough, after the calls that it has. One that a session has

@@ -20,7 +20,9 @@ def submit(
     timeout_s: float | None = None,
     is_idempotent: bool = False,
 ) -> None:
-    message = Submit(id=call_id, op="system.echo", pool=pool, timeout_s=timeout_s, idempotent=is_idempotent)
+    message = Submit(
+        id=call_id, op="system.echo", pool=pool, timeout_s=timeout_s, idempotent=is_idempotent, stream=True, credit=2
+    )
     host.broker.submit(client, message, (b"payload",))
 
 
@@ -267,6 +269,18 @@ def test_an_idempotent_call_that_streamed_does_not_run_again() -> None:
     host.broker.chunk(worker, ChunkOut("one", 0, "a"))
     host.broker.worker_exited("general-1", -9)
     assert host.outbox.errors_to(b"notebook") == {"one": "WorkerLost"}
+
+
+def test_a_worker_that_streams_without_credit_is_at_fault() -> None:
+    """What a reader did not ask for is not passed on; credit that it gives back lets the stream go on."""
+    host = FakeHost()
+    worker = running(host)
+    for number in range(2):
+        host.broker.chunk(worker, ChunkOut("one", number, "a"))
+    host.broker.credit(b"notebook", Credit("one", 1))
+    host.broker.chunk(worker, ChunkOut("one", 2, "a"))
+    with pytest.raises(ProtocolError, match="without credit"):
+        host.broker.chunk(worker, ChunkOut("one", 3, "a"))
 
 
 def test_an_idempotent_call_that_kills_its_workers_ends() -> None:
