@@ -103,8 +103,10 @@ class Settings(BaseSettings):
     lm_temperature: float | None = Field(default=None, ge=0, le=2)
     lm_max_tokens: int | None = Field(default=None, ge=1)
     lm_timeout_s: float = Field(default=120.0, gt=0)
-    #: Where local models lie, beside the bundled one: ``local/NAME`` is ``NAME.gguf`` in this folder.
+    #: Where local models lie, beside the bundled one: ``local/NAME`` is ``NAME.gguf`` or the folder ``NAME`` in it.
     model_dir: Path | None = None
+    #: What runs them: "auto" takes llama.cpp for a GGUF file and transformers for a folder.
+    local_engine: Literal["auto", "llamacpp", "transformers"] = "auto"
 
     #: Private folder of the host: connection file, sockets, logs, telemetry. Made with mode 0700.
     runtime_dir: Path = Field(default_factory=_default_runtime_dir)

@@ -236,6 +236,8 @@ class KernelLifecycle:
         environment = clean_environment(os.environ, additions, scratch=str(worker.folder))
         if self._settings.model_dir is not None:
             environment["DSPEX_LAB_MODEL_DIR"] = str(self._settings.model_dir.resolve())
+        if self._settings.local_engine != "auto":
+            environment["DSPEX_LAB_LOCAL_ENGINE"] = self._settings.local_engine
         told = {"DSPEX_LAB_WORKER": json.dumps(config), "DSPEX_LAB_POOL": spec.name, WORKER_MARK: worker_id}
         return environment | self._mark | told
 

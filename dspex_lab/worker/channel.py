@@ -11,7 +11,6 @@ import logging
 import os
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import zmq
@@ -25,7 +24,7 @@ from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Heartbeat, Hello,
 from dspex_lab.wire.segments import Segments
 from dspex_lab.worker.dispatch import Dispatcher
 from dspex_lab.worker.engines.pool import NEURAL_POOL
-from dspex_lab.worker.engines.router import EngineSet, close_engines, install_engines
+from dspex_lab.worker.engines.router import close_engines, engines_from_environment, install_engines
 from dspex_lab.worker.guards import Guards, seal_worker
 
 __all__ = ["Channel", "WorkerConfig"]
@@ -46,12 +45,6 @@ class WorkerConfig:
     segment_prefix: str = ""
     sandbox: str = "off"
     max_memory_mb: int = 512
-
-    @staticmethod
-    def model_dir() -> Path | None:
-        """Where the user's own models lie, if anywhere."""
-        folder = os.environ.get("DSPEX_LAB_MODEL_DIR")
-        return Path(folder) if folder else None
 
 
 class Channel:
@@ -87,7 +80,7 @@ class Channel:
         self._send(Hello(PROTOCOL_VERSION, config.key, "worker", config.worker_id, os.getpid()), ())
         if config.pool == NEURAL_POOL:
             # Local models run here: a nested call to one's own pool could wait for itself.
-            install_engines(asyncio.get_running_loop(), EngineSet(serves_local=True, model_dir=config.model_dir()))
+            install_engines(asyncio.get_running_loop(), engines_from_environment(serves_local=True))
         try:
             await self._beat()
         finally:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from dspex_lab.testing.language_model import FakeLanguageModel
 from dspex_lab.testing.openai_server import OpenAiServer
 from dspex_lab.testing.scripted_answers import Behaviour
 from dspex_lab.worker.engines.base import Engine
+from dspex_lab.worker.engines.local_models import find_local_model
 from dspex_lab.worker.engines.pool import PoolEngine
 
 SCHEMA = {
@@ -111,10 +113,12 @@ QUIET = [
         "pool",
         pytest.param("litellm", marks=QUIET),
         pytest.param("llamacpp", marks=pytest.mark.model),
+        pytest.param("transformers", marks=[*QUIET, pytest.mark.model]),
     ]
 )
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    async for made in SUBJECTS[request.param]():
+    needs = (request.getfixturevalue("unpacked_model"),) if request.param == "transformers" else ()
+    async for made in SUBJECTS[request.param](*needs):
         yield made
         await made.engine.aclose()
 
@@ -153,7 +157,37 @@ async def _llamacpp() -> AsyncIterator[Subject]:
     yield Subject(LlamaCppEngine(slots=4, context_tokens=4096), lm, LmSpec("local/missing"))
 
 
-SUBJECTS = {"fake": _fake, "openai": _openai, "litellm": _litellm, "pool": _pool, "llamacpp": _llamacpp}
+@pytest.fixture(scope="session")
+def unpacked_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the bundled model as transformers keeps it; to unpack the GGUF file takes its time."""
+    pytest.importorskip("torch", reason="make test-transformers installs the extra, 2 GB, and runs these")
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    file, folder = find_local_model("local/smollm2-135m"), tmp_path_factory.mktemp("models") / "small"
+    AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name).save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype="float32")
+    # Its weights are plain numbers now, and only what says where they came from hinders saving.
+    model.hf_quantizer = None
+    del model.config.quantization_config
+    model.save_pretrained(folder)
+    return folder
+
+
+async def _transformers(folder: Path) -> AsyncIterator[Subject]:
+    from dspex_lab.worker.engines.transformers import TransformersEngine
+
+    lm = LmSpec(f"local/{folder.name}", max_tokens=120)
+    yield Subject(TransformersEngine(slots=4, model_dir=folder.parent), lm, LmSpec("local/missing"))
+
+
+SUBJECTS: dict[str, Callable[..., AsyncIterator[Subject]]] = {
+    "fake": _fake,
+    "openai": _openai,
+    "litellm": _litellm,
+    "pool": _pool,
+    "llamacpp": _llamacpp,
+    "transformers": _transformers,
+}
 
 
 async def test_a_reply_says_what_it_used(subject: Subject) -> None:

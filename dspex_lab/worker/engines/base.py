@@ -1,7 +1,7 @@
 """The one Protocol of every language-model engine. Engines live on the worker's services loop.
 
-Implementations: ``llamacpp`` (local, in the ``neural`` pool), ``pool`` (asks the ``neural`` pool, from any other
-worker), ``openai`` (any OpenAI-form endpoint), ``litellm`` (every other provider). All pass
+Implementations: ``llamacpp`` and ``transformers`` (local, in the ``neural`` pool), ``pool`` (asks the ``neural`` pool,
+from any other worker), ``openai`` (any OpenAI-form endpoint), ``litellm`` (every other provider). All pass
 ``tests/contracts/test_engine.py``.
 """
 

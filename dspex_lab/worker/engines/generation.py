@@ -12,17 +12,29 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from dspex_lab.worker.engines.bounds import JsonEnd
 
-__all__ = ["Generation", "Outcome"]
+__all__ = ["Generation", "ModelServer", "Outcome"]
 
 #: Pieces of text that may wait for a slow reader; then its thread waits too.
 _QUEUED_PIECES = 32
 _STOP_CHECK_S = 0.05
 
 Generate = Callable[[Mapping[str, Any], Callable[[dict[str, Any]], bool]], None]
+
+
+class ModelServer(Protocol):
+    """One loaded model that answers on the threads that call it."""
+
+    def generate(self, body: Mapping[str, Any], take: Callable[[dict[str, Any]], bool]) -> None:
+        """Answer ``body`` (OpenAI's chat form), giving each chunk to ``take`` on this thread, until it returns True."""
+        ...
+
+    def close(self) -> None:
+        """Free the model's memory. No generation may be under way."""
+        ...
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ import psutil
 
 from dspex_lab.errors import ModelError
 
-__all__ = ["LlamaServer"]
+__all__ = ["LlamaServer", "decoder_threads"]
 
 #: Tokens of prompt that are worked on before a cancelled generation is noticed. Larger is not faster on a CPU.
 _BATCH_TOKENS = 64
@@ -65,7 +65,7 @@ def _parameters(parameters: Any, path: Path, folder: Path) -> Any:
     parameters.n_batch = parameters.n_ubatch = _BATCH_TOKENS
     # The slots keep their own prompts; a second cache in memory could grow to gigabytes.
     parameters.cache_ram_mib = 0
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = _threads()
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = decoder_threads()
     parameters.hostnames = [str(folder / "closed.sock")]
     parameters.api_keys = [secrets.token_hex(32)]
     parameters.n_threads_http = 1
@@ -73,7 +73,7 @@ def _parameters(parameters: Any, path: Path, folder: Path) -> Any:
     return parameters
 
 
-def _threads() -> int:
+def decoder_threads() -> int:
     """All physical cores that we may use but one, which is the notebook's and the host's.
 
     The decoder's threads wait for one another at every layer: where one of them has to share its core, all stand

@@ -16,7 +16,7 @@ from dspex_lab.calls import LmReply, LmRequest, Usage
 from dspex_lab.errors import DeadlineExceeded, ModelError
 from dspex_lab.worker.engines.base import OnText
 from dspex_lab.worker.engines.bounds import bounded_schema
-from dspex_lab.worker.engines.generation import Generation, Outcome
+from dspex_lab.worker.engines.generation import Generation, ModelServer, Outcome
 from dspex_lab.worker.engines.llama_server import LlamaServer
 from dspex_lab.worker.engines.local_models import find_local_model, require_xllamacpp
 
@@ -40,15 +40,14 @@ class LlamaCppEngine:
         self._slots = slots
         self._context_tokens = context_tokens
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="dspex-llama")
-        self._servers: dict[Path, asyncio.Task[LlamaServer]] = {}
+        self._servers: dict[Path, asyncio.Task[ModelServer]] = {}
         self._generations: set[Generation] = set()
         self._is_closed = False
 
     async def complete(self, request: LmRequest, on_text: OnText | None = None) -> LmReply:
         if self._is_closed:
             raise ModelError("The engine of local models is closed.", request.lm.model)
-        path = find_local_model(request.lm.model, self._model_dir)
-        require_xllamacpp(request.lm.model)
+        path = self._find(request.lm.model)
         try:
             async with asyncio.timeout(request.lm.timeout_s) as limit:
                 return await self._generate(await self._server(path), request, on_text)
@@ -60,7 +59,13 @@ class LlamaCppEngine:
                 hint="Ask for fewer tokens (max_tokens), or allow more time.",
             ) from error
 
-    async def _server(self, path: Path) -> LlamaServer:
+    def _find(self, model: str) -> Path:
+        """The model's file; a ``ModelError`` when it, or the package that runs it, is missing."""
+        path = find_local_model(model, self._model_dir)
+        require_xllamacpp(model)
+        return path
+
+    async def _server(self, path: Path) -> ModelServer:
         """The loaded model; callers that come while it loads wait for the same load, even if the first one leaves."""
         task = self._servers.get(path)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
@@ -68,10 +73,10 @@ class LlamaCppEngine:
             self._servers[path] = task
         return await asyncio.shield(task)
 
-    def _load(self, path: Path) -> LlamaServer:
+    def _load(self, path: Path) -> ModelServer:
         return LlamaServer(path, slots=self._slots, context_tokens=self._context_tokens)
 
-    async def _generate(self, server: LlamaServer, request: LmRequest, on_text: OnText | None) -> LmReply:
+    async def _generate(self, server: ModelServer, request: LmRequest, on_text: OnText | None) -> LmReply:
         generation = Generation(server.generate, _body(request), is_json=request.response_schema is not None)
         self._generations.add(generation)
         work = self._threads.submit(generation.run)
@@ -96,12 +101,12 @@ class LlamaCppEngine:
         self._servers.clear()
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
         for server in await asyncio.gather(*servers, return_exceptions=True):
-            if isinstance(server, LlamaServer):
+            if not isinstance(server, BaseException):
                 await asyncio.to_thread(server.close)
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "open"
-        return f"<LlamaCppEngine [{state}, models: {len(self._servers)}, generations: {len(self._generations)}]>"
+        return f"<{type(self).__name__} [{state}, models: {len(self._servers)}, generations: {len(self._generations)}]>"
 
 
 def _body(request: LmRequest) -> dict[str, Any]:

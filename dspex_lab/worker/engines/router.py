@@ -10,10 +10,11 @@ from pathlib import Path
 from dspex_lab.calls import LmReply, LmRequest, LmSpec
 from dspex_lab.worker.context import OpContext
 from dspex_lab.worker.engines.base import Engine, OnText
+from dspex_lab.worker.engines.local_models import is_model_folder
 from dspex_lab.worker.engines.pool import PoolEngine
 from dspex_lab.worker.engines.span_values import reply_attributes, request_attributes
 
-__all__ = ["EngineSet", "close_engines", "engine_kind", "engines_of", "install_engines"]
+__all__ = ["EngineSet", "close_engines", "engine_kind", "engines_from_environment", "engines_of", "install_engines"]
 
 #: Providers whose endpoints speak OpenAI's form; with an ``api_base`` they need no LiteLLM.
 _OPENAI_FORM = frozenset({"openai", "hosted_vllm", "vllm", "lm_studio", "llamafile", "openai_like", "custom_openai"})
@@ -23,11 +24,15 @@ class EngineSet:
     """The engines of one worker, each made on first use. Everything here runs on the services loop.
 
     ``serves_local``: local models run in this process whoever asks (the ``neural`` pool); otherwise only
-    :meth:`serve` runs them here, and :meth:`complete` asks the pool.
+    :meth:`serve` runs them here, and :meth:`complete` asks the pool. ``local_engine`` is "llamacpp", "transformers",
+    or "auto": a folder goes to transformers, a GGUF file to llama.cpp.
     """
 
-    def __init__(self, *, serves_local: bool = False, model_dir: Path | None = None) -> None:
+    def __init__(
+        self, *, serves_local: bool = False, model_dir: Path | None = None, local_engine: str = "auto"
+    ) -> None:
         self.serves_local = serves_local
+        self._local_engine = local_engine
         self._model_dir = model_dir
         self._engines: dict[str, Engine] = {}
 
@@ -41,7 +46,7 @@ class EngineSet:
         self, request: LmRequest, on_text: OnText | None = None, *, context: OpContext | None = None
     ) -> LmReply:
         """Answer in this process: one attempt, and a span of its own where the operation ``context`` is traced."""
-        engine = self._engine(engine_kind(request.lm))
+        engine = self._engine(self._kind(request.lm))
         if context is None or context.trace is None:
             return await engine.complete(request, on_text)
         with context.span(f"chat {request.lm.model}", request_attributes(request)) as span:
@@ -50,8 +55,16 @@ class EngineSet:
             return reply
 
     def put(self, kind: str, engine: Engine) -> None:
-        """Use ``engine`` for ``kind`` ("llamacpp", "openai", "litellm"): for tests and engines of one's own."""
+        """Use ``engine`` for ``kind`` ("llamacpp", "transformers", "openai", "litellm"): for tests and engines of
+        one's own."""
         self._engines[kind] = engine
+
+    def _kind(self, lm: LmSpec) -> str:
+        if not lm.is_local or self._local_engine == "llamacpp":
+            return engine_kind(lm)
+        if self._local_engine == "transformers" or is_model_folder(lm.model, self._model_dir):
+            return "transformers"
+        return engine_kind(lm)
 
     def _engine(self, kind: str) -> Engine:
         engine = self._engines.get(kind)
@@ -65,6 +78,10 @@ class EngineSet:
             from dspex_lab.worker.engines.llamacpp import LlamaCppEngine
 
             return LlamaCppEngine(model_dir=self._model_dir)
+        if kind == "transformers":
+            from dspex_lab.worker.engines.transformers import TransformersEngine
+
+            return TransformersEngine(model_dir=self._model_dir)
         if kind == "openai":
             from dspex_lab.worker.engines.openai import OpenAiEngine
 
@@ -84,7 +101,7 @@ class EngineSet:
 
 
 def engine_kind(lm: LmSpec) -> str:
-    """Which engine answers ``lm``: "llamacpp", "openai" or "litellm"."""
+    """Which engine answers ``lm`` unless it is a local model of another kind: "llamacpp", "openai" or "litellm"."""
     if lm.is_local:
         return "llamacpp"
     provider = lm.model.partition("/")[0]
@@ -100,9 +117,18 @@ def engines_of(loop: asyncio.AbstractEventLoop) -> EngineSet:
     """The engines that live on ``loop``; made with the defaults when none were installed."""
     engines = _SETS.get(loop)
     if engines is None:
-        folder = os.environ.get("DSPEX_LAB_MODEL_DIR")
-        engines = _SETS[loop] = EngineSet(model_dir=Path(folder) if folder else None)
+        engines = _SETS[loop] = engines_from_environment()
     return engines
+
+
+def engines_from_environment(*, serves_local: bool = False) -> EngineSet:
+    """The engines as the settings that the host gave this worker say."""
+    folder = os.environ.get("DSPEX_LAB_MODEL_DIR")
+    return EngineSet(
+        serves_local=serves_local,
+        model_dir=Path(folder) if folder else None,
+        local_engine=os.environ.get("DSPEX_LAB_LOCAL_ENGINE", "auto"),
+    )
 
 
 def install_engines(loop: asyncio.AbstractEventLoop, engines: EngineSet) -> None:

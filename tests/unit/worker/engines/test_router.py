@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +87,26 @@ async def test_there_is_one_set_for_a_loop() -> None:
     await close_engines()
     assert fake.is_closed
     await close_engines()
+
+
+@pytest.mark.parametrize(
+    ("model", "local_engine", "kind"),
+    [
+        ("local/big", "auto", "transformers"),
+        ("local/small", "auto", "llamacpp"),
+        ("local/small", "transformers", "transformers"),
+        ("local/big", "llamacpp", "llamacpp"),
+        ("openai/gpt", "transformers", "openai"),
+    ],
+)
+async def test_a_local_model_s_engine_can_be_chosen(tmp_path: Path, model: str, local_engine: str, kind: str) -> None:
+    """Left to itself, a folder goes to transformers and a file to llama.cpp; the setting decides otherwise."""
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big" / "config.json").touch()
+    (tmp_path / "small.gguf").touch()
+    engines = EngineSet(model_dir=tmp_path, local_engine=local_engine)
+    fakes = {name: FakeLanguageModel() for name in ("llamacpp", "transformers", "openai")}
+    for name, fake in fakes.items():
+        engines.put(name, fake)
+    await engines.serve(request(model))
+    assert [name for name, fake in fakes.items() if fake.requests] == [kind]
