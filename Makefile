@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 # Jupyter asks for this where the user is root, as in containers.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo lab test check format bench browser lock clean
+.PHONY: demo lab test test-transformers check check-gpu format bench browser lock clean
 
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -24,6 +24,17 @@ lab: $(VENV)/.installed           ## open JupyterLab on the quickstart
 test: $(VENV)/.installed browser  ## every test, the browser's included
 	$(BIN)/pytest
 	node --test tests/js
+
+# Not in `make test`: torch takes 2 GB, and which build of it there is depends on the index, so no lock holds for all.
+test-transformers: $(VENV)/.transformers-installed   ## the engine that needs torch, on the CPU or a GPU
+	$(BIN)/pytest tests/gpu tests/contracts/test_engine.py -k "transformers or check"
+
+check-gpu: $(VENV)/.transformers-installed   ## what only a machine with a GPU can show; exit status 77 where there is none
+	$(BIN)/python -m tests.gpu.check
+
+$(VENV)/.transformers-installed: $(VENV)/.installed requirements/transformers.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/transformers.txt
+	touch $@
 
 check: $(VENV)/.installed         ## lint, types, architecture
 	$(BIN)/ruff check .
