@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 # Jupyter asks for this where the user is root, as in containers.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo lab test test-transformers check check-gpu format bench browser lock clean
+.PHONY: demo lab test test-transformers check check-gpu format bench soak browser lock clean
 
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -54,6 +54,9 @@ bench: $(VENV)/.bench-installed   ## figures against peers, in one run
 $(VENV)/.bench-installed: $(VENV)/.installed requirements/bench.lock
 	$(BIN)/uv pip install --quiet --requirements requirements/bench.lock
 	touch $@
+
+soak: $(VENV)/.installed          ## five minutes of mixed load: memory and descriptors must stay flat
+	$(BIN)/python -m tests.soak
 
 browser: $(VENV)/.installed       ## find a browser for the tests, or install one
 	$(BIN)/python tests/browser/install.py

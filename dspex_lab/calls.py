@@ -11,7 +11,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Call", "Chunk", "Code", "LmReply", "LmRequest", "LmSpec", "Result", "TraceContext", "Usage", "new_id"]
+__all__ = [
+    "ANY_POOL",
+    "Call",
+    "Chunk",
+    "Code",
+    "LmReply",
+    "LmRequest",
+    "LmSpec",
+    "Needs",
+    "Result",
+    "TraceContext",
+    "Usage",
+    "new_id",
+]
+
+#: In place of a pool's name: the host picks one that has what the call needs.
+ANY_POOL = "any"
 
 
 def new_id() -> str:
@@ -107,6 +123,21 @@ class LmReply:
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What a call needs of the worker that runs it: a GPU, so many MB of memory, a pool with all of these labels."""
+
+    gpu: bool = False
+    memory_mb: int = 0
+    labels: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = ["a GPU"] if self.gpu else []
+        parts += [f"{self.memory_mb} MB"] if self.memory_mb else []
+        parts += [f"the label {label!r}" for label in self.labels]
+        return ", ".join(parts) or "nothing"
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One operation to run somewhere. ``op`` names it (``dspy.predict``, ``lm.complete``, ``python.call``).
 
@@ -127,6 +158,8 @@ class Call:
     credit: int = 64
     idempotent: bool = False
     priority: Literal["interactive", "batch"] = "interactive"
+    #: What the worker must have; with the pool :data:`ANY_POOL` the host picks the pool by it.
+    needs: Needs | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from jupyter_core.paths import jupyter_runtime_dir
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from dspex_lab.calls import ANY_POOL
 from dspex_lab.errors import ConfigurationError
 
 __all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "default_pools"]
@@ -53,6 +54,8 @@ class PoolSpec(BaseModel):
     sandbox: Literal["off", "on"] = "off"
     op_timeout_s: float = Field(default=600.0, gt=0)
     queue_limit: int = Field(default=1000, ge=1)
+    #: What the pool is good for, in words of your own: calls may ask for them (``needs``).
+    labels: tuple[str, ...] = ()
     #: How long a cancelled call may take to stop before its worker is killed.
     cancel_grace_s: float = Field(default=0.6, gt=0)
     #: A worker is replaced after so many calls, or at such an age; it finishes what it has before.
@@ -63,6 +66,8 @@ class PoolSpec(BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _ready_within_size(self) -> Self:
+        if self.name == ANY_POOL:
+            raise ValueError(f"the name {ANY_POOL!r} stands for whichever pool fits")
         if self.min_ready > self.size:
             raise ValueError(f"min_ready ({self.min_ready}) is more than size ({self.size})")
         return self

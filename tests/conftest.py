@@ -12,6 +12,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
@@ -110,7 +111,7 @@ def _nothing_leaks() -> Iterator[None]:
         *_leaked_children(children),
         *_leaked_threads(threads),
         *_leaked_zmq(zmq_before),
-        *(f"shared memory {name}" for name in sorted(_shared_memory_files() - files)),
+        *_leaked_files(files),
     ]
     if leaks:
         pytest.fail("The test left behind:\n  " + "\n  ".join(leaks))
@@ -180,6 +181,15 @@ def _leaked_zmq(before: set[Any]) -> list[str]:
         else:
             one.destroy(linger=0)
     return names
+
+
+def _leaked_files(before: set[str]) -> list[str]:
+    """Files that stay: those of another lab on this machine come and go, and a name never comes again."""
+    left, until = _shared_memory_files() - before, time.monotonic() + GRACE_S
+    while left and time.monotonic() < until:
+        time.sleep(0.05)
+        left &= _shared_memory_files()
+    return [f"shared memory {name}" for name in sorted(left)]
 
 
 def _shared_memory_files() -> set[str]:

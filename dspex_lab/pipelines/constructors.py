@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dspex_lab.calls import LmSpec
+from dspex_lab.calls import ANY_POOL, LmSpec, Needs
 from dspex_lab.errors import ConfigurationError, PipelineError
 from dspex_lab.pipelines.conditions import fields_read
 from dspex_lab.pipelines.fields import Read, Write
 from dspex_lab.pipelines.predictors import signature_and_demos
 from dspex_lab.pipelines.steps import Each, Leaf, Parallel, Step, When, as_step
-from dspex_lab.router import Operation, Options, RetryPolicy
+from dspex_lab.router import Operation, Options, RetryPolicy, needs_of
 from dspex_lab.signatures import CompiledSignature, compile_signature
 
 __all__ = [
@@ -37,9 +37,11 @@ __all__ = [
 
 
 class StepOptions(typing.TypedDict, total=False):
-    """The options that every step takes; ``overwrite=True`` lets it write a field that is there already."""
+    """The options that every step takes. ``needs`` (``gpu``, ``memory_mb``, ``labels``) has a fitting pool picked;
+    ``overwrite=True`` lets it write a field that is there already."""
 
     pool: str | None
+    needs: Needs | Mapping[str, Any] | None
     lm: LmSpec | str | None
     timeout_s: float | None
     retry: RetryPolicy | int | None
@@ -292,6 +294,9 @@ def _options(options: StepOptions) -> Options:
                 hint=f"A step takes {', '.join(sorted(known))}.",
             )
     values: dict[str, Any] = {name: value for name, value in options.items() if name != "overwrite"}
+    if (needs := values.get("needs")) is not None:
+        values["needs"] = needs_of(needs)
+        values["pool"] = values.get("pool") or ANY_POOL
     fallback = values.pop("fallback", ())
     return Options(**values, fallback=(fallback,) if isinstance(fallback, LmSpec | str) else tuple(fallback))
 

@@ -29,8 +29,8 @@ class StepMemory(Protocol):
     """What a run keeps of its finished steps; the journal is one.
 
     A key is the step's place in its run, unique for each execution: the step's name, before it the items of every
-    ``each`` around it (``"triage"``, ``"rows[3]/rows.item"``). What the condition of a ``when`` decided has a key of its
-    own (``"reply?"``). Steps that hold others are not kept: they are made of their steps again.
+    ``each`` around it (``"triage"``, ``"rows[3]/rows.item"``). What the condition of a ``when`` decided has a key of
+    its own (``"reply?"``). Steps that hold others are not kept: they are made of their steps again.
     """
 
     def recall(self, key: str) -> Remembered | None:

@@ -85,11 +85,11 @@ class Broker:
 
     def submit(self, peer: bytes, submit: Submit, payload: Frames) -> None:
         """Queue a call; a full queue, an unknown pool, a session that ended and an id in use are answered at once."""
-        pool = self.workforce.pools.get(submit.pool)
         try:
+            submit = self.workforce.placed(submit)
             session = self._admit(peer, submit)
         except LabError as error:
-            if pool is not None:
+            if pool := self.workforce.pools.get(submit.pool):
                 pool.counters.submitted += 1
                 pool.counters.failed += 1
             self._outbox.send(peer, Failed(submit.id, error.to_dict()))

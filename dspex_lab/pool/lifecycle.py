@@ -86,6 +86,9 @@ class KernelLifecycle:
     def refusal(self, spec: PoolSpec) -> LabError | None:
         return gpu_refusal(spec, self.gpus) if spec.gpu == "required" else None
 
+    def has_gpu(self, spec: PoolSpec) -> bool:
+        return spec.gpu != "off" and bool(self.gpus)
+
     def device(self, spec: PoolSpec) -> str:
         if spec.gpu == "off":
             return ""

@@ -14,6 +14,8 @@ import sys
 import time
 from typing import NoReturn
 
+__all__ = ["main"]
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 #: What forks faster than it is killed is given up after so many seconds.

@@ -10,10 +10,15 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import msgspec
+
+from dspex_lab.calls import ANY_POOL, Needs
 from dspex_lab.clock import Clock
 from dspex_lab.errors import ConfigurationError, LabError, ProtocolError, WorkerLost
 from dspex_lab.pool.records import PoolRecord, WorkerPhase, WorkerRecord
+from dspex_lab.pool.selection import Candidate, choose_pool, what_lacks
 from dspex_lab.settings import PoolSpec
+from dspex_lab.wire.messages import Demands, Submit
 
 __all__ = ["Kernels", "Workforce"]
 
@@ -31,6 +36,10 @@ class Kernels(Protocol):
 
     def refusal(self, spec: PoolSpec) -> LabError | None:
         """Why this machine cannot have workers of ``spec``, or None when it can."""
+        ...
+
+    def has_gpu(self, spec: PoolSpec) -> bool:
+        """Whether the workers of ``spec`` compute on a GPU here."""
         ...
 
     def device(self, spec: PoolSpec) -> str:
@@ -84,6 +93,38 @@ class Workforce:
                 f"There is no pool {name!r}.", "pool", f"one of {names}", name, hint=f"The pools are: {names}."
             )
         return pool
+
+    def placed(self, submit: Submit) -> Submit:
+        """The call with its pool: the one that it names, or one that has what it needs. ``ConfigurationError`` when
+        there is none, or when the pool that it names lacks something."""
+        if submit.needs is None and submit.pool != ANY_POOL:
+            return submit
+        demands = submit.needs or Demands()
+        needs = Needs(demands.gpu, demands.memory_mb, demands.labels)
+        if submit.pool == ANY_POOL:
+            chosen = choose_pool(needs, [self._candidate(pool) for pool in self.pools.values()])
+            return msgspec.structs.replace(submit, pool=chosen)
+        if lack := what_lacks(needs, self._candidate(self.pool(submit.pool))):
+            raise ConfigurationError(
+                f"The pool {submit.pool!r} lacks what the call needs: {lack}.",
+                "needs",
+                str(needs),
+                submit.pool,
+                hint="Leave pool= out, and a pool is picked that has it.",
+            )
+        return submit
+
+    def _candidate(self, pool: PoolRecord) -> Candidate:
+        spec = pool.spec
+        return Candidate(
+            spec.name,
+            spec.max_memory_mb,
+            has_gpu=self._kernels.has_gpu(spec),
+            is_sandbox=spec.sandbox == "on",
+            labels=frozenset(spec.labels),
+            free=spec.size * spec.concurrency - sum(len(worker.calls) for worker in pool.workers.values()),
+            waiting=len(pool.queue),
+        )
 
     def resize(self, name: str, size: int) -> None:
         """Change how many workers a pool may have; those too many go as soon as they idle."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dspex_lab.router.execution import OnChunk
-from dspex_lab.router.operation import EmitEvent, Operation, Options, Outcome, RunContext
+from dspex_lab.router.operation import EmitEvent, Operation, Options, Outcome, RunContext, needs_of
 from dspex_lab.router.python_calls import BuildCall, CallSettings, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
 from dspex_lab.router.retry import RetryPolicy
 from dspex_lab.router.router import Router
+from dspex_lab.router.straight import StraightCall, may_be_straight
 from dspex_lab.router.strategies import Decision, Route, RouterStatistics, Strategy
 
 __all__ = [
@@ -25,8 +26,11 @@ __all__ = [
     "Router",
     "RouterStatistics",
     "RunContext",
+    "StraightCall",
     "Strategy",
     "build_dspy_call",
     "build_function_call",
     "choose_lm",
+    "may_be_straight",
+    "needs_of",
 ]

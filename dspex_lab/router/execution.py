@@ -123,6 +123,7 @@ def call_settings(task: Task, default_lm: LmSpec) -> CallSettings:
         trace=task.context.trace,
         is_streaming=_is_streaming(task),
         feedback=task.feedback,
+        needs=task.options.needs,
     )
 
 

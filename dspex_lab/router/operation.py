@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dspex_lab.calls import LmSpec, TraceContext, Usage
+from dspex_lab.calls import LmSpec, Needs, TraceContext, Usage
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.router.retry import RetryPolicy
 from dspex_lab.signatures import CompiledSignature
 
-__all__ = ["EmitEvent", "Operation", "Options", "Outcome", "RunContext", "outputs_of"]
+__all__ = ["EmitEvent", "Operation", "Options", "Outcome", "RunContext", "needs_of", "outputs_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,12 @@ class Options:
 
     ``timeout_s`` bounds the whole step, its retries and its time in the queue included. ``route`` is the name of a
     strategy. ``output_retries`` is how often a language model may try again when its output breaks the signature.
-    ``fallback`` names the models (``provider/name``) or pools to use instead, one after the other, when all tries
-    have failed.
+    ``needs`` says what the worker must have; with the pool "any" one is picked by it. ``fallback`` names the models
+    (``provider/name``) or pools to use instead, one after the other, when all tries have failed.
     """
 
     pool: str | None = None
+    needs: Needs | None = None
     lm: LmSpec | str | None = None
     timeout_s: float | None = None
     retry: RetryPolicy | int | None = None
@@ -109,6 +110,25 @@ class Outcome:
     retries: int = 0
     cached: bool = False
     first_token_s: float | None = None
+
+
+def needs_of(given: Needs | Mapping[str, Any]) -> Needs:
+    """What a user says a step needs. Raises ``ConfigurationError`` for what no pool can have."""
+    if isinstance(given, Needs):
+        return given
+    types: dict[str, tuple[type, ...]] = {"gpu": (bool,), "memory_mb": (int,), "labels": (str, list, tuple)}
+    for name, value in given.items():
+        if not isinstance(value, types.get(name, ())):
+            raise ConfigurationError(
+                f"A step cannot need {name}={value!r}.",
+                "needs",
+                "gpu=True, memory_mb=4000 or labels=[...]",
+                f"{name}={value!r}",
+                hint="For example needs={'gpu': True, 'memory_mb': 4000}.",
+            )
+    values = dict(given)
+    labels = values.pop("labels", ())
+    return Needs(**values, labels=(labels,) if isinstance(labels, str) else tuple(map(str, labels)))
 
 
 def outputs_of(operation: Operation, value: Any) -> Mapping[str, Any]:

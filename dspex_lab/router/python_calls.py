@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dspex_lab.calls import Call, Code, LmSpec, TraceContext
+from dspex_lab.calls import Call, Code, LmSpec, Needs, TraceContext
 from dspex_lab.router.operation import Operation
 from dspex_lab.signatures import CompiledSignature
 
@@ -30,6 +30,7 @@ class CallSettings:
     trace: TraceContext | None = None
     is_streaming: bool = False
     feedback: str = ""
+    needs: Needs | None = None
 
 
 BuildCall = Callable[[Operation, Mapping[str, Any], CallSettings], Call]
@@ -96,6 +97,7 @@ def _call(op: str, args: Mapping[str, Any], operation: Operation, settings: Call
         trace=settings.trace,
         stream=settings.is_streaming,
         idempotent=operation.is_idempotent,
+        needs=settings.needs,
     )
 
 

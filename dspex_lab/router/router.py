@@ -22,7 +22,17 @@ from dspex_lab.router.hybrid import HybridAttempt
 from dspex_lab.router.operation import Operation, Options, Outcome, RunContext
 from dspex_lab.router.python_calls import BuildCall, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
-from dspex_lab.router.strategies import Decision, Route, RouterStatistics, Strategy, auto, hybrid, native, python
+from dspex_lab.router.straight import BegunAttempt, StraightCall
+from dspex_lab.router.strategies import (
+    Decision,
+    Route,
+    RouterStatistics,
+    Strategy,
+    auto,
+    hybrid,
+    native,
+    python,
+)
 from dspex_lab.telemetry.events import EventHub
 
 __all__ = ["Router"]
@@ -81,8 +91,9 @@ class Router:
         options: Options | None = None,
         context: RunContext | None = None,
         on_chunk: OnChunk | None = None,
+        begun: Exception | None = None,
     ) -> Outcome:
-        """Run ``operation`` on ``inputs`` to its outcome.
+        """Run ``operation`` on ``inputs`` to its outcome. ``begun`` is how a :meth:`straight` call of it ended.
 
         Raises a ``LabError``; the exceptions of a native function come through as they are, with their traceback.
         Cancelling the task stops the work.
@@ -98,25 +109,50 @@ class Router:
             if number > 1:
                 decision = replace(decision, reason=f"fallback {number - 1}, after an error: {decision.reason}")
             task = Task(operation, inputs, one, context, decision, on_chunk, self._clock, started)
+            is_begun = begun is not None and number == 1
+            if begun is not None and is_begun:
+                attempt = BegunAttempt(attempt, begun)
             try:
-                return await self._execute(task, attempt)
+                return await self._execute(task, attempt, is_told=is_begun)
             except LabError as error:
                 left_s = task.remaining_s()
                 if number == len(others) or not may_fall_back(error) or (left_s is not None and left_s <= 0):
                     raise
         raise AssertionError("the options themselves are the first alternative")
 
-    async def _execute(self, task: Task, attempt: Attempt) -> Outcome:
+    def straight(self, operation: Operation, options: Options) -> StraightCall | None:
+        """The operation, which :func:`may_be_straight`, as a call that its caller makes by itself, off the loop; None
+        when the strategy has another way for it. :meth:`count_straight` counts those that worked,
+        ``execute(..., begun=error)`` sees to what failed."""
+        if operation.function is None:
+            return None
+        strategy = self.strategies.find(self.strategy)
+        if strategy is auto:  # it asks no statistics, and they are not built for nothing
+            decision = auto(operation, options, _NO_STATISTICS)
+        else:
+            decision = strategy(operation, options, self.statistics())
+        if decision.route is not Route.NATIVE:
+            return None
+        return StraightCall(operation, operation.function, decision, self._clock)
+
+    def count_straight(self, call: StraightCall) -> None:
+        """Count a straight call that worked."""
+        self._count(call.decision)
+        self._counts["succeeded"] += 1
+        self._counts["in_flight"] -= 1
+
+    async def _execute(self, task: Task, attempt: Attempt, *, is_told: bool = False) -> Outcome:
         """See one alternative through, count it and tell of it."""
         operation, context, decision = task.operation, task.context, task.decision
         self._count(decision)
-        context.emit(
-            "router.route",
-            operation=operation.name,
-            route=str(decision.route),
-            reason=decision.reason,
-            target=decision.target,
-        )
+        if not is_told:
+            context.emit(
+                "router.route",
+                operation=operation.name,
+                route=str(decision.route),
+                reason=decision.reason,
+                target=decision.target,
+            )
         ending = "failed"
         try:
             if decision.route is not Route.NATIVE and operation.signature is not None:
@@ -190,6 +226,9 @@ class Router:
             f"<Router [{self.strategy}, {self.lm.model}, calls: {counts['calls']}, "
             f"in flight: {counts['in_flight']}, failed: {counts['failed']}]>"
         )
+
+
+_NO_STATISTICS = RouterStatistics()
 
 
 def _plain_error(error: Exception) -> dict[str, Any]:

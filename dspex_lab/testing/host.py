@@ -54,6 +54,9 @@ class RecordingKernels:
     def refusal(self, spec: PoolSpec) -> LabError | None:
         return gpu_refusal(spec, ())
 
+    def has_gpu(self, spec: PoolSpec) -> bool:
+        return False
+
     def device(self, spec: PoolSpec) -> str:
         return "" if spec.gpu == "off" else "CPU (no GPU found)"
 

@@ -22,7 +22,7 @@ from dspex_lab.wire.codec import encode
 from dspex_lab.wire.framing import pack, unpack_from_host
 from dspex_lab.wire.messages import PROTOCOL_VERSION, ChunkOut, Done, Heartbeat, Hello, Message, Run
 
-__all__ = ["PROBLEMS", "main", "problem_python"]
+__all__ = ["PROBLEMS", "Worker", "main", "problem_python"]
 
 _BEAT_S = 0.1
 _MB = 1024 * 1024

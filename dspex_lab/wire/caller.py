@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from dspex_lab.calls import Call, Chunk, Result, Usage, new_id
+from dspex_lab.calls import Call, Chunk, Needs, Result, Usage, new_id
 from dspex_lab.errors import Cancelled, DeadlineExceeded, LabError, ValidationError, error_from_dict
 from dspex_lab.wire.codec import decode, encode
 from dspex_lab.wire.framing import Frames
@@ -19,6 +19,7 @@ from dspex_lab.wire.messages import (
     Cancel,
     ChunkOut,
     Credit,
+    Demands,
     Done,
     Failed,
     Message,
@@ -152,6 +153,10 @@ class RemoteCall:
         return f"<RemoteCall {self.call.op} [{state}, chunks waiting: {len(self._chunks)}]>"
 
 
+def _demands(needs: Needs | None) -> Demands | None:
+    return None if needs is None else Demands(needs.gpu, needs.memory_mb, needs.labels)
+
+
 class Caller:
     """Every call and request under way through one connection. ``segments`` is its way to shared memory."""
 
@@ -199,6 +204,7 @@ class Caller:
             idempotent=call.idempotent,
             segments=pending.segments,
             priority=0 if call.priority == "interactive" else 1,
+            needs=_demands(call.needs),
         )
         try:
             self.send(message, payload)

@@ -16,6 +16,7 @@ __all__ = [
     "Cancel",
     "ChunkOut",
     "Credit",
+    "Demands",
     "Done",
     "Failed",
     "FromHost",
@@ -54,6 +55,14 @@ class Segment(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     is_kept: bool = False
 
 
+class Demands(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What the worker of a call must have: a GPU, so many MB of memory, a pool with these labels."""
+
+    gpu: bool = False
+    memory_mb: Annotated[int, msgspec.Meta(ge=0)] = 0
+    labels: tuple[str, ...] = ()
+
+
 # --- from a peer to the host ------------------------------------------------------------------------------------
 
 
@@ -83,6 +92,7 @@ class Submit(Message, frozen=True, tag="submit"):
     idempotent: bool = False
     segments: tuple[Segment, ...] = ()
     priority: int = 0
+    needs: Demands | None = None
 
 
 class Cancel(Message, frozen=True, tag="cancel"):

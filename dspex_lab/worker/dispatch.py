@@ -61,7 +61,7 @@ class Execution:
         self._credit_came = asyncio.Event()
         self._is_over = False
         self._sequence = 0
-        self._cancel: Callable[[], object] = lambda: None
+        self._cancel: Callable[[], object] = _nothing
         self.is_cancelled = False
         now = time.time()
         self.context = OpContext(
@@ -206,6 +206,8 @@ class Dispatcher:
             answer = Failed(run.id, to_lab_error(error).to_dict()), ()
         self._executions.pop(run.id, None)
         execution.end()
+        # What stops it knows its value, and it knows what stops it: a large value would wait for the collector.
+        execution.set_cancel(_nothing)
         self.send(*answer)
 
     def _placed(self, done: Done, value: Any) -> tuple[Message, Frames]:
@@ -284,6 +286,10 @@ class Dispatcher:
         execution.set_cancel(lambda: None if has_begun.is_set() else end.cancel())
         self.main.call_soon_threadsafe(body)
         return await end
+
+
+def _nothing() -> None:
+    """What stops an execution that is not running."""
 
 
 def _settle(end: asyncio.Future[Any], outcome: asyncio.Task[Any] | Future[Any]) -> None:

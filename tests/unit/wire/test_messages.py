@@ -15,6 +15,7 @@ from dspex_lab.wire.messages import (
     Cancel,
     ChunkOut,
     Credit,
+    Demands,
     Done,
     Failed,
     Goodbye,
@@ -41,6 +42,10 @@ FROM_PEER: list[tuple[Message, str]] = [
     (
         Submit(id="c", op="a.b", pool="p", timeout_s=1.5),
         "85a474797065a67375626d6974a26964a163a26f70a3612e62a4706f6f6ca170a974696d656f75745f73cb3ff8000000000000",
+    ),
+    (
+        Submit(id="c", op="a.b", pool="any", needs=Demands(gpu=True, memory_mb=9, labels=("l",))),
+        "85a474797065a67375626d6974a26964a163a26f70a3612e62a4706f6f6ca3616e79a56e6565647393c30991a16c",
     ),
     (Cancel("c"), "82a474797065a663616e63656ca26964a163"),
     (Credit("c", 3), "83a474797065a6637265646974a26964a163a5636f756e7403"),
