@@ -138,9 +138,21 @@ class Lab:
         return self.status()
 
     def add_pool(self, spec: PoolSpec) -> None:
-        """Have the host keep another pool."""
-        self.request("pools.ensure", specs=[spec.model_dump(mode="json")])
-        self.settings = self.settings.model_copy(update={"pools": (*self.settings.pools, spec)})
+        """Have the host keep another pool. Raises ``ConfigurationError`` when there is another one of that name."""
+        self.request("pools.add", spec=spec.model_dump(mode="json"))
+        others = tuple(one for one in self.settings.pools if one.name != spec.name)
+        self.settings = self.settings.model_copy(update={"pools": (*others, spec)})
+
+    def remove_pool(self, name: str) -> None:
+        """Have the host let go of a pool. Raises ``ConfigurationError`` while it has calls or sessions."""
+        self.request("pools.remove", name=name)
+        others = tuple(one for one in self.settings.pools if one.name != name)
+        self.settings = self.settings.model_copy(update={"pools": others})
+
+    def restart_pool(self, name: str) -> int:
+        """Replace a pool's workers, each when it has finished its calls; how many."""
+        count: int = self.request("pools.restart", name=name)
+        return count
 
     def session(
         self, *, pool: str = "general", idle_expiry_s: float = 600.0, timeout_s: float | None = None

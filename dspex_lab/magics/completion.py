@@ -10,12 +10,13 @@ from typing import Any
 from dspex_lab.magics.lab_magic import COMMANDS
 from dspex_lab.magics.pipeline_line import FLAGS
 from dspex_lab.pipelines.constructors import CONSTRUCTORS
-from dspex_lab.settings import default_pools
+from dspex_lab.settings import PoolSpec, default_pools
 from dspex_lab.signatures import completions as signature_completions
 
 __all__ = ["Offer", "complete"]
 
 _LM_SETTINGS = ("api_base=", "temperature=", "max_tokens=", "timeout_s=")
+_POOL_VERBS = ("add", "restart", "remove")
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*\Z")
 
 
@@ -60,8 +61,13 @@ def _lab_words(line: str) -> tuple[str, Iterable[str]]:
     _, *words = line.split(" ")
     if len(words) == 1:
         return words[0], COMMANDS
+    pools = [spec.name for spec in default_pools()]
     if len(words) == 2 and words[0] in ("start", "pools"):
-        return words[1], [spec.name for spec in default_pools()]
+        return words[1], [*pools, *(_POOL_VERBS if words[0] == "pools" else ())]
+    if words[0] == "pools" and words[1] in ("restart", "remove"):
+        return words[-1], pools
+    if len(words) > 3 and words[0] == "pools" and words[1] == "add":
+        return words[-1], [f"{name}=" for name in PoolSpec.model_fields if name != "name"]
     if len(words) > 2 and words[0] == "lm":
         return words[-1], _LM_SETTINGS
     return "", ()

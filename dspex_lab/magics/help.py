@@ -58,6 +58,10 @@ LAB = """The lab in one line.
                                   use another: provider/name, as DSPy and LiteLLM write it, or local/NAME
                                   (its key comes from the environment: OPENAI_API_KEY and the like)
     %lab pools [POOL SIZE]        the pools; with a size, resize one while it works
+    %lab pools add NAME [size=2] [max_memory_mb=2048] [gpu=auto] ...
+                                  another pool, by the options of PoolSpec
+    %lab pools restart NAME       replace its workers, each when it has finished its calls
+    %lab pools remove NAME        let go of a pool that nobody uses
     %lab logs [WORKER]            the last words of the host and its workers
     %lab connect WORKER           how to open a console on a worker
     %lab help                     this text

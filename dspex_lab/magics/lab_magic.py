@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from dspex_lab.calls import LmSpec
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics import help as help_texts
+from dspex_lab.settings import PoolSpec
 
 __all__ = ["COMMANDS", "Text", "run_command"]
 
@@ -114,11 +116,21 @@ def _describe(lm: LmSpec) -> str:
 
 
 def _pools(*arguments: str) -> Any:
-    _takes("nothing, or a pool and its size", arguments, 0, 2)
     lab: Lab = current_lab()
+    if arguments[:1] == ("add",):
+        _takes("a name, and options of PoolSpec", arguments[1:2], 1)
+        lab.add_pool(_spec(arguments[1], *arguments[2:]))
+        return lab.status()
+    _takes("nothing, a pool and its size, or add, restart or remove and a pool", arguments, 0, 2)
     if not arguments:
         return _shown(lab)
     name, size = arguments
+    if name == "restart":
+        count = lab.restart_pool(size)
+        return Text(f"{count} worker{'' if count == 1 else 's'} of {size} will be replaced, after the calls under way.")
+    if name == "remove":
+        lab.remove_pool(size)
+        return lab.status()
     if not size.isdigit():
         raise ConfigurationError(
             f"{size!r} is no size of a pool.",
@@ -128,6 +140,27 @@ def _pools(*arguments: str) -> Any:
             hint=f"Write a number, as in %lab pools {name} 4.",
         )
     return lab.resize(name, int(size))
+
+
+def _spec(name: str, *settings: str) -> PoolSpec:
+    """A pool from the line's words; values are read as JSON where they are (numbers, lists), else as text."""
+    values: dict[str, Any] = {}
+    for text in settings:
+        key, separator, value = text.partition("=")
+        if not separator or key not in PoolSpec.model_fields:
+            near = get_close_matches(key, PoolSpec.model_fields, n=1)
+            raise ConfigurationError(
+                f"{text!r} is no option of a pool.",
+                f"pools.{name}",
+                ", ".join(PoolSpec.model_fields),
+                text,
+                hint=f"Did you mean {near[0]}=...?" if near else f"The options are {', '.join(PoolSpec.model_fields)}.",
+            )
+        try:
+            values[key] = json.loads(value)
+        except ValueError:
+            values[key] = value
+    return PoolSpec.create(name=name, **values)
 
 
 def _logs(*arguments: str) -> Any:

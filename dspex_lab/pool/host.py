@@ -132,6 +132,7 @@ class Host:
             enforce(self.broker, examine(self.broker.calls.values(), pools, now, limits))
             for pool in pools:
                 self.broker.balance(pool)
+            self.workforce.forget_removed()
             self.kernels.sweep()
             if self.broker.calls or any(peer.role == "client" for peer in self.broker.peers.values()):
                 self._needed_at = now

@@ -70,6 +70,30 @@ class Orders:
         self.broker.workforce.resize(name, size)
         self.broker.balance(self.broker.workforce.pool(name))
 
+    def pools_add(self, spec: dict[str, Any]) -> None:
+        """Add a pool; ``ConfigurationError`` when there is one of that name with other values."""
+        wanted, workforce = PoolSpec.create(**spec), self.broker.workforce
+        known = workforce.pools.get(wanted.name)
+        if known is not None and not known.is_leaving and known.spec != wanted:
+            raise ConfigurationError(
+                f"There is a pool {wanted.name!r} already, with other values.",
+                "pool",
+                "another name",
+                wanted.name,
+                hint="Remove it first (%lab pools remove), resize it, or choose another name.",
+            )
+        workforce.add_pool(wanted)
+
+    def pools_restart(self, name: str) -> int:
+        """Replace a pool's workers when they have finished their calls; how many."""
+        count = self.broker.workforce.restart(name)
+        self.broker.balance(self.broker.workforce.pool(name))
+        return count
+
+    def pools_remove(self, name: str) -> None:
+        """Let go of a pool that nobody uses."""
+        self.broker.workforce.remove(name)
+
     def pools_start(self, name: str) -> None:
         """Bring a pool to its ``min_ready`` workers (one at least) before anybody calls it."""
         pool = self.broker.workforce.pool(name)

@@ -165,6 +165,8 @@ class PoolRecord:
     start_failures: int = 0
     may_start_at: float = 0.0
     trouble: str | None = None
+    #: It was removed, and is forgotten with its last worker.
+    is_leaving: bool = False
 
     def has_given_up(self) -> bool:
         """Whether so many starts failed in a row that waiting for the next makes no sense."""

@@ -78,7 +78,54 @@ class Workforce:
 
     def add_pool(self, spec: PoolSpec) -> None:
         """Add a pool; one of the same name keeps its workers and its own spec."""
-        self.pools.setdefault(spec.name, PoolRecord(spec))
+        pool = self.pools.setdefault(spec.name, PoolRecord(spec))
+        if pool.is_leaving:
+            raise ConfigurationError(
+                f"The pool {spec.name!r} is still ending.",
+                "pool",
+                "another name",
+                spec.name,
+                hint="Try again in a moment.",
+            )
+
+    def restart(self, name: str) -> int:
+        """Replace the workers of a pool, each when it has finished its calls; sessions keep theirs. How many go."""
+        pool, now, count = self.pool(name), self._clock.monotonic(), 0
+        for worker in list(pool.workers.values()):
+            if worker.session is not None or worker.phase not in (WorkerPhase.STARTING, WorkerPhase.READY):
+                continue
+            count += 1
+            if worker.phase is WorkerPhase.STARTING:
+                self.stop(worker)
+                continue
+            worker.step(WorkerPhase.DRAINING, now)
+            self._on_change(worker)
+            self.recycle_if_due(worker)
+        pool.start_failures, pool.trouble, pool.may_start_at = 0, None, now
+        return count
+
+    def remove(self, name: str) -> None:
+        """Let go of a pool that nobody uses. ``ConfigurationError`` while there are calls or sessions in it."""
+        pool = self.pool(name)
+        calls = len(pool.queue) + sum(len(worker.calls) for worker in pool.workers.values())
+        if calls or pool.sessions:
+            used = f"{calls} calls and {len(pool.sessions)} sessions"
+            raise ConfigurationError(
+                f"The pool {name!r} is in use: {used}.",
+                "pool",
+                "a pool without calls",
+                used,
+                hint="Wait for them, or cancel them.",
+            )
+        pool.is_leaving, pool.is_awake = True, False
+        for worker in list(pool.workers.values()):
+            self.stop(worker)
+        self.forget_removed()
+
+    def forget_removed(self) -> None:
+        """Forget the pools that were removed and whose last worker is gone."""
+        for name in [name for name, pool in self.pools.items() if pool.is_leaving and not pool.workers]:
+            del self.pools[name]
 
     def refusal(self, pool: PoolRecord) -> LabError | None:
         """Why no call of the pool can ever run on this machine, or None when it can."""
@@ -87,8 +134,8 @@ class Workforce:
     def pool(self, name: str) -> PoolRecord:
         """The pool called ``name``, or a ``ConfigurationError`` that names those there are."""
         pool = self.pools.get(name)
-        if pool is None:
-            names = ", ".join(self.pools)
+        if pool is None or pool.is_leaving:
+            names = ", ".join(name for name, one in self.pools.items() if not one.is_leaving)
             raise ConfigurationError(
                 f"There is no pool {name!r}.", "pool", f"one of {names}", name, hint=f"The pools are: {names}."
             )
@@ -102,7 +149,7 @@ class Workforce:
         demands = submit.needs or Demands()
         needs = Needs(demands.gpu, demands.memory_mb, demands.labels)
         if submit.pool == ANY_POOL:
-            chosen = choose_pool(needs, [self._candidate(pool) for pool in self.pools.values()])
+            chosen = choose_pool(needs, [self._candidate(pool) for pool in self.pools.values() if not pool.is_leaving])
             return msgspec.structs.replace(submit, pool=chosen)
         if lack := what_lacks(needs, self._candidate(self.pool(submit.pool))):
             raise ConfigurationError(
@@ -227,6 +274,7 @@ class Workforce:
         return {
             name: {**pool.statistics(now), "device": self._kernels.device(pool.spec)}
             for name, pool in self.pools.items()
+            if not pool.is_leaving
         }
 
     def __repr__(self) -> str:

@@ -33,7 +33,7 @@ def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 def backend() -> FakeBackend:
     return FakeBackend(
         {"dspy.run": lambda call: {"answer": call.call.args["inputs"]["question"].upper()}},
-        replies={"pools.ensure": lambda specs: [], "echo": lambda value: value},
+        replies={"pools.add": lambda spec: None, "echo": lambda value: value},
     )
 
 

@@ -63,6 +63,9 @@ def backend() -> FakeBackend:
         "stop": None,
         "pools.start": lambda name: None,
         "pools.resize": lambda name, size: None,
+        "pools.add": lambda spec: None,
+        "pools.restart": lambda name: 2,
+        "pools.remove": lambda name: None,
         "logs": dict([log, ("general-1.log", "hello")]),
         "worker.connection": lambda worker: f"/run/{worker}/kernel.json",
     }

@@ -77,6 +77,9 @@ def completions(shell: InteractiveShell, text: str) -> list[str]:
     [
         ("%lab st", {"status", "start", "stop"}, {"lm"}),
         ("%lab pools n", {"neural"}, {"general"}),
+        ("%lab pools re", {"restart", "remove"}, {"add"}),
+        ("%lab pools restart g", {"general"}, {"neural"}),
+        ("%lab pools add big max", {"max_memory_mb="}, {"size="}),
         ("%lab lm openai/x te", {"temperature="}, {"api_base="}),
         ("%%pipeline support --r", {"--run"}, {"--dry-run"}),
         ("%%signature T\nticket: st", {"str"}, {"int"}),

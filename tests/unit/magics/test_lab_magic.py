@@ -19,7 +19,9 @@ Cell = Callable[[str], ExecutionResult]
 pytestmark = pytest.mark.usefixtures("lab")
 
 
-@pytest.mark.parametrize("line", ["", "status", "start", "start general", "pools", "pools general 3"])
+@pytest.mark.parametrize(
+    "line", ["", "status", "start", "start general", "pools", "pools general 3", "pools remove big"]
+)
 def test_questions_about_pools_show_the_host(line: str) -> None:
     """The value is the host's view, which has a plain and an HTML form."""
     view = run_command(line)
@@ -36,6 +38,7 @@ def test_questions_about_pools_show_the_host(line: str) -> None:
         ("logs", "── host.log\nthe last words"),
         ("logs general-1", "── general-1.log\nhello"),
         ("connect general-1", "jupyter console --existing /run/general-1/kernel.json"),
+        ("pools restart general", "2 workers of general will be replaced"),
         ("help", "%lab stop"),
     ],
 )
@@ -52,7 +55,11 @@ def test_commands_answer_in_text(line: str, words: str) -> None:
         ("status now", "That takes no argument.", "%lab help"),
         ("stop it", "That takes no argument.", "%lab help"),
         ("start a b", "That takes at most one pool.", "%lab help"),
-        ("pools general", "That takes nothing, or a pool and its size.", "%lab help"),
+        ("pools general", "That takes nothing, a pool and its size, or add, restart or remove", "%lab help"),
+        ("pools add", "That takes a name, and options of PoolSpec.", "%lab help"),
+        ("pools add big sise=3", "'sise=3' is no option of a pool.", "Did you mean size=...?"),
+        ("pools add big size=0", "The setting pools.big.size cannot be used", ""),
+        ("pools add Big", "The setting pools.Big.name cannot be used", ""),
         ("pools general many", "'many' is no size of a pool.", "%lab pools general 4"),
         ("logs a b", "That takes at most one worker.", "%lab help"),
         ("logs nobody", "There is no log of 'nobody'.", "%lab logs"),
@@ -72,6 +79,15 @@ def test_a_wrong_line_is_told_with_a_hint(line: str, message: str, hint: str) ->
         run_command(line)
     assert caught.value.message.startswith(message)
     assert hint in (caught.value.hint or "")
+
+
+def test_a_pool_is_made_in_one_line(lab: Lab) -> None:
+    """Numbers, lists and words are read for what they are, and the lab's own settings know the pool."""
+    run_command("""pools add big size=3 max_memory_mb=2048 gpu=auto labels='["eu"]' env='{"A": "b"}'""")
+    spec = lab.settings.pool("big")
+    assert (spec.size, spec.max_memory_mb, spec.gpu, spec.labels, spec.env) == (3, 2048, "auto", ("eu",), {"A": "b"})
+    run_command("pools remove big")
+    assert "big" not in [one.name for one in lab.settings.pools]
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

@@ -12,7 +12,7 @@ from dspex_lab.pool.workforce import Workforce
 from dspex_lab.settings import PoolSpec
 from dspex_lab.testing.clock import FakeClock
 from dspex_lab.testing.host import FakeHost, RecordingKernels
-from dspex_lab.wire.messages import Submit
+from dspex_lab.wire.messages import Done, Submit
 
 
 def waiting(host: FakeHost, *, call_id: str = "one", pool: str = "general") -> None:
@@ -237,3 +237,48 @@ def test_a_worker_that_was_ended_is_counted_as_lost() -> None:
 def test_its_repr_is_a_status_line() -> None:
     """repr() counts workers by pool."""
     assert repr(FakeHost().workforce) == "<Workforce [general: 0/1]>"
+
+
+def test_a_restart_replaces_each_worker_after_its_calls() -> None:
+    """Who idles goes at once, who is busy when it has finished; then there are others."""
+    host = FakeHost(PoolSpec(name="general", size=2, min_ready=2))
+    host.add_client()
+    waiting(host)
+    busy, idle = host.greet_all()
+    assert host.workforce.restart("general") == 2
+    assert host.kernels.stopped == [idle.decode()]
+    host.broker.done(busy, Done("one"), ())
+    assert host.kernels.stopped == [idle.decode(), busy.decode()]
+    for worker in (idle, busy):
+        host.broker.worker_exited(worker.decode(), 0)
+    assert host.kernels.started == ["general-1", "general-2", "general-3", "general-4"]
+    assert host.workforce.pools["general"].counters.lost_workers == 0
+
+
+def test_a_pool_in_use_is_not_removed() -> None:
+    """Nobody's call disappears with its pool."""
+    host = FakeHost(PoolSpec(name="general", size=1))
+    host.add_client()
+    waiting(host)
+    with pytest.raises(ConfigurationError, match="in use: 1 calls"):
+        host.workforce.remove("general")
+
+
+def test_a_removed_pool_takes_no_calls_and_is_forgotten_with_its_last_worker() -> None:
+    """Until then its name is not given to another."""
+    host = FakeHost(PoolSpec(name="general", size=1, min_ready=1), PoolSpec(name="other", size=1))
+    client = host.add_client()
+    waiting(host)
+    (worker,) = host.greet_all()
+    host.broker.done(worker, Done("one"), ())
+    host.workforce.remove("general")
+    waiting(host, call_id="two")
+    assert host.outbox.errors_to(client) == {"two": "ConfigurationError"}
+    assert list(host.workforce.statistics()) == ["other"]
+    with pytest.raises(ConfigurationError, match="still ending"):
+        host.workforce.add_pool(PoolSpec(name="general"))
+    host.broker.worker_exited(worker.decode(), 0)
+    host.workforce.forget_removed()
+    host.workforce.add_pool(PoolSpec(name="general"))
+    waiting(host, call_id="three")
+    assert host.outbox.errors_to(client) == {"two": "ConfigurationError"}
