@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import warnings
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
-from dspex_lab.backends.base import Backend
+from dspex_lab.backends.base import Backend, PendingCall
 from dspex_lab.calls import Call, Code
 from dspex_lab.errors import HostUnavailable, LabError, SessionLost
 from dspex_lab.portal import Portal
@@ -86,6 +87,32 @@ class Session:
         """The same on an event loop; cancelling the task cancels the call."""
         return await self._on_loop(self._call, function, args, kwargs)
 
+    def submit(self, function: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """The same without waiting: a future whose ``result(timeout)`` is the value, and which can be cancelled."""
+        self._check_lab()
+        return self._portal.start(self._call, function, args, kwargs)
+
+    def stream(self, function: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Iterator[str]:
+        """The texts that ``function``, a generator (plain or asynchronous), yields, as they come. Who reads slowly
+        slows it down, and who stops reading ends it; its other values are left out. Raises what :meth:`call` does."""
+        pieces = self._pieces(function, args, kwargs)
+        try:
+            while (piece := self._on_portal(_next, pieces)) is not None:
+                yield piece
+        finally:
+            if not self._portal.is_closed:
+                self._portal.run(pieces.aclose)
+
+    async def astream(self, function: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> AsyncIterator[str]:
+        """The same on an event loop."""
+        pieces = self._pieces(function, args, kwargs)
+        try:
+            while (piece := await self._on_loop(_next, pieces)) is not None:
+                yield piece
+        finally:
+            if not self._portal.is_closed:
+                await self._on_loop(pieces.aclose)
+
     @property
     def state(self) -> Mapping[str, Any]:
         """A copy of the state's plain data; what cannot travel stays where it is and is left out. Waits for the calls
@@ -97,18 +124,42 @@ class Session:
         return await self._on_loop(self._state)
 
     async def _call(self, function: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        target = function if isinstance(function, str) else Code(function)
-        return await self._run("python.call", {"function": target, "args": list(args), "kwargs": kwargs})
+        return await self._run("python.call", _arguments(function, args, kwargs))
+
+    async def _pieces(
+        self, function: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> AsyncGenerator[str, None]:
+        await self._opened()
+        with self._counted():
+            pending = self._submit("python.call", _arguments(function, args, kwargs), stream=True)
+            try:
+                async for chunk in pending:
+                    yield chunk.text
+                self._worker = (await pending.result()).worker
+            finally:
+                pending.cancel()  # of one that ended it changes nothing
 
     async def _state(self) -> Mapping[str, Any]:
         return MappingProxyType(await self._run("session.state", {}))
 
     async def _run(self, op: str, args: Mapping[str, Any]) -> Any:
         await self._opened()
+        with self._counted():
+            result = await self._submit(op, args).result()
+        self._worker = result.worker
+        return result.value
+
+    def _submit(self, op: str, args: Mapping[str, Any], *, stream: bool = False) -> PendingCall:
+        return self._backend.submit(
+            Call(op, args, pool=self.pool, session=self._id, timeout_s=self.timeout_s, stream=stream)
+        )
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count the call that the block makes, and know what its end says of the session."""
         self._counts["calls"] += 1
         try:
-            call = Call(op, args, pool=self.pool, session=self._id, timeout_s=self.timeout_s)
-            result = await self._backend.submit(call).result()
+            yield
         except BaseException as error:
             self._counts["failed"] += 1
             if isinstance(error, HostUnavailable):
@@ -118,8 +169,6 @@ class Session:
                 self._end = self._end or error
             raise
         self._counts["succeeded"] += 1
-        self._worker = result.worker
-        return result.value
 
     def _on_portal(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
         self._check_lab()
@@ -205,6 +254,16 @@ class Session:
         if self._end is not None:
             return "lost"
         return "open" if self._id else "new"
+
+
+def _arguments(function: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    target = function if isinstance(function, str) else Code(function)
+    return {"function": target, "args": list(args), "kwargs": kwargs}
+
+
+async def _next(pieces: AsyncIterator[str]) -> str | None:
+    """The next piece; None at the end, for StopAsyncIteration does not cross threads."""
+    return await anext(pieces, None)
 
 
 def _close_later(backend: Backend, session_id: str) -> None:

@@ -292,6 +292,64 @@ def test_one_that_was_never_used_leaks_nothing(make: MakeSession) -> None:
     gc.collect()
 
 
+# --- streams and futures ------------------------------------------------------------------------------------------
+
+
+def count_up(number: int, *, state: dict[str, Any]) -> Iterator[str]:
+    for _ in range(number):
+        state["total"] = state.get("total", 0) + 1
+        yield str(state["total"])
+
+
+def count_for_ever(mark: str) -> Iterator[str]:
+    try:
+        while True:
+            yield "on"
+    finally:
+        touch(mark)
+
+
+def test_a_stream_comes_piece_by_piece_and_shares_the_state(make: MakeSession) -> None:
+    """Two streams of one session go on where the one before stopped."""
+    session = make()
+    assert list(session.stream(count_up, 3)) == ["1", "2", "3"]
+    assert list(session.stream(count_up, 2)) == ["4", "5"]
+    assert session.state == {"total": 5}
+    assert session.statistics().succeeded == 3
+
+
+async def test_a_stream_on_an_event_loop_is_the_same(make: MakeSession) -> None:
+    """The asynchronous face gives the same pieces."""
+    session = make()
+    assert [piece async for piece in session.astream(count_up, 3)] == ["1", "2", "3"]
+
+
+def test_who_stops_reading_ends_the_stream(make: MakeSession, tmp_path: Path) -> None:
+    """The function ends, and the session serves the next call."""
+    session = make()
+    pieces = session.stream(count_for_ever, str(tmp_path / "ended"))
+    assert next(pieces) == "on"
+    pieces.close()  # type: ignore[attr-defined] # a generator, which is more than an iterator
+    wait_for(tmp_path / "ended")
+    assert session.call(add, 1) == 1
+
+
+def test_a_stream_that_fails_raises(make: MakeSession) -> None:
+    """What the function raises comes to its reader."""
+    with pytest.raises(PythonError):
+        list(make().stream(fail))
+
+
+def test_a_submitted_call_is_a_future(make: MakeSession, tmp_path: Path) -> None:
+    """Its value comes when it is asked for; cancelling it ends the call and not the session."""
+    session = make()
+    assert session.submit(add, 2).result(30) == 2
+    waiting = session.submit(wait_long, str(tmp_path / "mark"))
+    wait_for(tmp_path / "mark")
+    assert waiting.cancel()
+    assert session.call(add, 1) == 3
+
+
 def test_it_tells_what_it_did(make: MakeSession) -> None:
     """statistics() and repr() count its calls."""
     session = make()
