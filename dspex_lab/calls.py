@@ -160,6 +160,8 @@ class Call:
     priority: Literal["interactive", "batch"] = "interactive"
     #: What the worker must have; with the pool :data:`ANY_POOL` the host picks the pool by it.
     needs: Needs | None = None
+    #: It goes on when its caller leaves; its value is kept by the host, and is asked for by the call's id.
+    detached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,10 @@ from pydantic import SecretStr
 
 from dspex_lab.backends.base import Backend
 from dspex_lab.backends.kernels import KernelBackend
-from dspex_lab.calls import LmSpec
+from dspex_lab.calls import LmSpec, Needs
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import ConfigurationError, HostUnavailable, ProtocolError
+from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
 from dspex_lab.pipelines import Launcher, Pipeline
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
@@ -161,6 +162,29 @@ class Lab:
         ``with``. It is opened with its first call. ``timeout_s`` holds for each call, its wait for a worker
         included."""
         return Session(self.backend, self.portal, pool=pool, idle_expiry_s=idle_expiry_s, timeout_s=timeout_s)
+
+    def start_job(
+        self,
+        function: Callable[..., Any] | str,
+        /,
+        *args: Any,
+        pool: str = "general",
+        timeout_s: float | None = None,
+        needs: Needs | None = None,
+        **kwargs: Any,
+    ) -> Job:
+        """Have ``function(*args, **kwargs)`` run in a worker, whatever becomes of this notebook. The host holds on to
+        the value, which is to be small, until a day after: ``job.result()``, or ``lab.job(job.id)`` in another one."""
+        call = detached_call(function, args, kwargs, pool=pool, timeout_s=timeout_s, needs=needs)
+        return self._run(lambda: begin_job(call, self.backend, self.portal))
+
+    def job(self, job_id: str) -> Job:
+        """The job with this id, from whichever notebook."""
+        return Job(job_id, self.backend, self.portal)
+
+    def jobs(self) -> list[JobSummary]:
+        """Every job that the host knows, the latest first."""
+        return [JobSummary(**one) for one in self.request("jobs.list")]
 
     # --- the language model -----------------------------------------------------------------------------------
 

@@ -10,15 +10,17 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from dspex_lab.clock import Clock
-from dspex_lab.errors import (
-    Cancelled,
-    LabError,
-    PoolSaturated,
-    ProtocolError,
-    WorkerLost,
-)
+from dspex_lab.errors import Cancelled, LabError, PoolSaturated, ProtocolError, WorkerLost
 from dspex_lab.pool.assignment import assign
-from dspex_lab.pool.records import CallPhase, CallRecord, PeerRecord, PoolRecord, WorkerPhase, WorkerRecord
+from dspex_lab.pool.records import (
+    CallPhase,
+    CallRecord,
+    PeerRecord,
+    PoolRecord,
+    WorkerPhase,
+    WorkerRecord,
+    why_it_ended,
+)
 from dspex_lab.pool.sessions import SessionRecord, Sessions, session_lost
 from dspex_lab.pool.workforce import Workforce
 from dspex_lab.telemetry.spans import new_span_id
@@ -38,21 +40,29 @@ class Outbox(Protocol):
     def send(self, peer: bytes, message: Message, payload: Frames = ()) -> None: ...
 
 
-#: Told of every call that was queued and ended: with what it answered, or with its error as a dict.
-OnEnd = Callable[[CallRecord, Done | None, dict[str, Any]], None]
+#: Told of every call that was queued and ended: with its answer and that one's payload, or with its error as a dict.
+OnEnd = Callable[[CallRecord, Done | None, Frames, dict[str, Any]], None]
 
 
 class Broker:
     """Peers, the calls between them, and their sessions."""
 
-    def __init__(self, workforce: Workforce, outbox: Outbox, clock: Clock, *, on_end: OnEnd = lambda *_: None) -> None:
+    def __init__(
+        self,
+        workforce: Workforce,
+        outbox: Outbox,
+        clock: Clock,
+        *,
+        on_begin: Callable[[CallRecord], None] = lambda _: None,
+        on_end: OnEnd = lambda *_: None,
+    ) -> None:
         self.workforce = workforce
         self.peers: dict[bytes, PeerRecord] = {}
         self.calls: dict[str, CallRecord] = {}
         self.sessions = Sessions()
         self._outbox = outbox
         self._clock = clock
-        self._on_end = on_end
+        self._on_begin, self._on_end = on_begin, on_end
 
     # --- peers ------------------------------------------------------------------------------------------------
 
@@ -78,7 +88,8 @@ class Broker:
         for session in self.sessions.of(peer):
             self.end_session(session, "its owner left")
         for call_id in list(record.calls):
-            if call := self.calls.get(call_id):
+            call = self.calls.get(call_id)
+            if call is not None and not call.submit.detached:
                 self.stop_call(call, Cancelled("The caller left."), is_answered=True)
 
     # --- calls ------------------------------------------------------------------------------------------------
@@ -101,6 +112,7 @@ class Broker:
         span_id = "" if submit.trace_id is None else new_span_id()
         call = CallRecord(submit, payload, peer, now, deadline, session=session, span_id=span_id)
         self.calls[submit.id] = call
+        self._on_begin(call)
         self.peers[peer].calls.add(submit.id)
         if session is not None:
             session.calls.add(submit.id)
@@ -237,7 +249,7 @@ class Broker:
         self._forget(call)
         pool = self.workforce.pools[call.submit.pool]
         pool.counters.succeeded += 1
-        self._on_end(call, message, {})
+        self._on_end(call, message, payload, {})
         answer = Done(
             id=message.id,
             run_s=message.run_s,
@@ -285,7 +297,7 @@ class Broker:
         self.workforce.bury(worker, status, reason)
         pool = self.workforce.pools[worker.pool]
         if worker.session is not None:
-            self.end_session(worker.session, _why_it_ended(worker, orphans, status))
+            self.end_session(worker.session, why_it_ended(worker, orphans, status))
         for call in orphans:
             self._rescue(call, worker, pool, status)
         if pool.trouble is not None and pool.has_given_up():
@@ -351,10 +363,7 @@ class Broker:
 
     def _leave_worker(self, call: CallRecord) -> None:
         worker = self.workforce.workers[call.worker_id or ""]
-        worker.calls.discard(call.submit.id)
-        worker.calls_done += 1
-        if not worker.calls:
-            worker.idle_since = self._clock.monotonic()
+        worker.finish(call.submit.id, self._clock.monotonic())
         self.workforce.recycle_if_due(worker)
 
     def _end(self, call: CallRecord, error: LabError | dict[str, Any], *, is_told: bool = False) -> None:
@@ -366,7 +375,7 @@ class Broker:
             pool.counters.cancelled += 1
         else:
             pool.counters.failed += 1
-        self._on_end(call, None, data)
+        self._on_end(call, None, (), data)
         if not is_told:
             self._outbox.send(call.caller, Failed(call.submit.id, data, call.worker_id or ""))
         self.balance(pool)
@@ -388,12 +397,3 @@ class Broker:
     def __repr__(self) -> str:
         ready = sum(worker.phase is WorkerPhase.READY for worker in self.workforce.workers.values())
         return f"<Broker [peers: {len(self.peers)}, workers ready: {ready}, calls: {len(self.calls)}]>"
-
-
-def _why_it_ended(worker: WorkerRecord, calls: list[CallRecord], status: int) -> str:
-    """Why the session of ``worker`` ends with it, in words that follow a colon."""
-    if worker.stop_error is not None:
-        return f"its worker was ended. {worker.stop_error.message}".rstrip(".")
-    if any(call.phase is CallPhase.STOPPING for call in calls):
-        return f"its worker {worker.id} was ended, for a call on it would not stop"
-    return f"its worker {worker.id} died (exit status {status})"

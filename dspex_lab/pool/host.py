@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import zmq
 
@@ -21,10 +22,12 @@ from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import HostUnavailable, LabError, ProtocolError, WorkerLost
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.health import HealthLimits, enforce, examine, excuse
+from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.ledger import open_ledger
 from dspex_lab.pool.lifecycle import KernelLifecycle
 from dspex_lab.pool.orders import Orders
 from dspex_lab.pool.parcels import Parcels
+from dspex_lab.pool.records import CallRecord
 from dspex_lab.pool.rendezvous import LOG, ConnectionFile
 from dspex_lab.pool.workforce import Workforce
 from dspex_lab.settings import Settings
@@ -79,12 +82,14 @@ class Host:
         self.kernels = KernelLifecycle(self.folder, self.connection, self.settings, self._worker_exited)
         self.workforce = Workforce(self.settings.pools, self.kernels, self._clock)
         self.ledger = open_ledger(self.settings, self._clock)
-        self.broker = Broker(self.workforce, self, self._clock, on_end=self.ledger.ended)
+        self.jobs = JobBook(self._clock)
+        self.broker = Broker(self.workforce, self, self._clock, on_begin=self.jobs.begun, on_end=self._call_ended)
         self._parcels = Parcels(self.connection.host_id, self.broker)
         self._orders = Orders(
             self.connection.host_id,
             self._clock.monotonic(),
             self.broker,
+            self.jobs,
             self.kernels,
             self._clock,
             self.log_files,
@@ -257,6 +262,10 @@ class Host:
         self.send(peer, reply)
 
     # --- processes --------------------------------------------------------------------------------------------
+
+    def _call_ended(self, call: CallRecord, done: Done | None, payload: Frames, error: dict[str, Any]) -> None:
+        self.ledger.ended(call, done, error)
+        self.jobs.ended(call, done, payload, error)
 
     def _worker_exited(self, worker_id: str, status: int, reason: str) -> None:
         self.broker.worker_exited(worker_id, status, reason)

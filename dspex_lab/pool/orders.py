@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dspex_lab.clock import Clock
-from dspex_lab.errors import ConfigurationError, ProtocolError, SessionLost
+from dspex_lab.errors import Cancelled, ConfigurationError, ProtocolError, SessionLost
 from dspex_lab.pool.broker import Broker
+from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.lifecycle import KernelLifecycle
 from dspex_lab.settings import PoolSpec
 
@@ -27,6 +28,7 @@ class Orders:
     host_id: str
     started_at: float
     broker: Broker
+    jobs: JobBook
     kernels: KernelLifecycle
     clock: Clock
     log_files: Callable[[], list[Path]]
@@ -101,6 +103,20 @@ class Orders:
         if not pool.workers:
             self.broker.workforce.start(pool)
         self.broker.balance(pool)
+
+    def jobs_list(self) -> list[dict[str, Any]]:
+        """Every detached call that the host knows."""
+        return self.jobs.summaries()
+
+    def jobs_outcome(self, job: str) -> dict[str, Any]:
+        """How a detached call stands, and what it came to."""
+        return self.jobs.outcome(job)
+
+    def jobs_cancel(self, job: str) -> None:
+        """Stop a detached call, whoever made it; one that has ended is left as it is."""
+        call = self.jobs.call(job)
+        if call.submit.id in self.broker.calls:
+            self.broker.stop_call(call, Cancelled("The job was cancelled."))
 
     def session_open(self, peer: bytes, /, pool: str, idle_expiry_s: float) -> str:
         """Open a session of who asks; its id."""

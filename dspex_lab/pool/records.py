@@ -14,7 +14,16 @@ from dspex_lab.settings import PoolSpec
 from dspex_lab.wire.framing import Frames
 from dspex_lab.wire.messages import Submit
 
-__all__ = ["CallPhase", "CallRecord", "PeerRecord", "PoolCounters", "PoolRecord", "WorkerPhase", "WorkerRecord"]
+__all__ = [
+    "CallPhase",
+    "CallRecord",
+    "PeerRecord",
+    "PoolCounters",
+    "PoolRecord",
+    "WorkerPhase",
+    "WorkerRecord",
+    "why_it_ended",
+]
 
 #: A pool whose workers fail to start so often in a row fails its waiting calls and says why.
 START_FAILURES_TOLERATED = 3
@@ -109,6 +118,13 @@ class WorkerRecord:
             raise RuntimeError(f"worker {self.id} cannot go from {self.phase.value} to {phase.value}")
         self.phase = phase
         self.since = now
+
+    def finish(self, call_id: str, now: float) -> None:
+        """It is done with the call, however that ended."""
+        self.calls.discard(call_id)
+        self.calls_done += 1
+        if not self.calls:
+            self.idle_since = now
 
     def is_free(self) -> bool:
         """Whether it has nothing to do and can."""
@@ -266,3 +282,12 @@ class PoolRecord:
                 for worker in self.workers.values()
             ],
         }
+
+
+def why_it_ended(worker: WorkerRecord, calls: list[CallRecord], status: int) -> str:
+    """Why the session of ``worker`` ends with it, in words that follow a colon."""
+    if worker.stop_error is not None:
+        return f"its worker was ended. {worker.stop_error.message}".rstrip(".")
+    if any(call.phase is CallPhase.STOPPING for call in calls):
+        return f"its worker {worker.id} was ended, for a call on it would not stop"
+    return f"its worker {worker.id} died (exit status {status})"

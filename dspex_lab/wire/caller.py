@@ -205,6 +205,7 @@ class Caller:
             segments=pending.segments,
             priority=0 if call.priority == "interactive" else 1,
             needs=_demands(call.needs),
+            detached=call.detached,
         )
         try:
             self.send(message, payload)
@@ -282,9 +283,10 @@ class Caller:
                 future.set_exception(error)
 
     def close(self) -> None:
-        """End every call under way with ``Cancelled``, here and on the other side."""
-        for call_id in list(self._calls):
-            self.send(Cancel(call_id), ())
+        """End every call under way with ``Cancelled``, here and, but for detached ones, on the other side."""
+        for call_id, pending in list(self._calls.items()):
+            if not pending.call.detached:
+                self.send(Cancel(call_id), ())
         self.fail_all(Cancelled("The connection was closed while the call was under way."))
 
     def __repr__(self) -> str:

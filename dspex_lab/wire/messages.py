@@ -93,6 +93,7 @@ class Submit(Message, frozen=True, tag="submit"):
     segments: tuple[Segment, ...] = ()
     priority: int = 0
     needs: Demands | None = None
+    detached: bool = False
 
 
 class Cancel(Message, frozen=True, tag="cancel"):
