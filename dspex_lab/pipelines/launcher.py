@@ -5,7 +5,9 @@ The only thing of this room that ``lab`` has to build.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+import itertools
+import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -54,7 +56,8 @@ class Launcher:
         self._portal = portal
         self._router = router
         self._remembered = remembered
-        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._runs: dict[str, Run] = {}
+        self._lock = threading.Lock()
 
     def start(
         self,
@@ -69,11 +72,19 @@ class Launcher:
         The options of single steps are in the ``plan`` already (``overrides``)."""
         check_inputs(plan, inputs)
         settings = RunSettings(new_id(), options or RunOptions())
-        run = Run(plan, inputs, self._router, settings, is_program=is_program)
-        self._runs[run.id] = run
-        while len(self._runs) > self._remembered:
-            self._runs.popitem(last=False)
-        return run.start_on(self._portal)
+        run = Run(plan, inputs, self._portal, self._router, settings, is_program=is_program)
+        self._remember(run)
+        return run.start()
+
+    def _remember(self, run: Run) -> None:
+        """Keep the run, and forget the oldest that are over: those under way must be there to be cancelled."""
+        with self._lock:
+            self._runs[run.id] = run
+            too_many = len(self._runs) - self._remembered
+            if too_many > 0:
+                over = (one.id for one in self._runs.values() if one.is_over)
+                for run_id in list(itertools.islice(over, too_many)):
+                    del self._runs[run_id]
 
     def statistics(self) -> LauncherStatistics:
         """How many of the remembered runs there are in each state."""
@@ -89,7 +100,8 @@ class Launcher:
     @property
     def runs(self) -> tuple[Run, ...]:
         """The latest runs, oldest first."""
-        return tuple(self._runs.values())
+        with self._lock:
+            return tuple(self._runs.values())
 
     def cancel_all(self) -> int:
         """Cancel every run under way; how many there were."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dspex_lab.router.execution import OnChunk
+from dspex_lab.router.native import call_plain
 from dspex_lab.router.operation import EmitEvent, Operation, Options, Outcome, RunContext, needs_of
 from dspex_lab.router.python_calls import BuildCall, CallSettings, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
 from dspex_lab.router.retry import RetryPolicy
 from dspex_lab.router.router import Router
-from dspex_lab.router.straight import StraightCall, may_be_straight
+from dspex_lab.router.straight import call_straight, may_be_straight, tell_straight
 from dspex_lab.router.strategies import Decision, Route, RouterStatistics, Strategy
 
 __all__ = [
@@ -26,11 +27,13 @@ __all__ = [
     "Router",
     "RouterStatistics",
     "RunContext",
-    "StraightCall",
     "Strategy",
     "build_dspy_call",
     "build_function_call",
+    "call_plain",
+    "call_straight",
     "choose_lm",
     "may_be_straight",
     "needs_of",
+    "tell_straight",
 ]
