@@ -44,6 +44,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "dspex_lab.pipelines": ("Pipeline", "Program", "Run", "RunResult"),
     "dspex_lab.calls": ("Call", "Chunk", "LmSpec", "Result", "Usage"),
     "dspex_lab.errors": (
+        "BudgetExceeded",
         "Cancelled",
         "CircuitOpen",
         "ConfigurationError",

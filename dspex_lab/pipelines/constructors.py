@@ -14,6 +14,7 @@ from typing import Any
 from dspex_lab.calls import ANY_POOL, LmSpec, Needs
 from dspex_lab.errors import ConfigurationError, PipelineError
 from dspex_lab.pipelines.conditions import fields_read
+from dspex_lab.pipelines.fallbacks import fallbacks, with_fitting_fallbacks
 from dspex_lab.pipelines.fields import Read, Write
 from dspex_lab.pipelines.predictors import signature_and_demos
 from dspex_lab.pipelines.steps import Each, Leaf, Parallel, Step, When, as_step
@@ -38,7 +39,8 @@ __all__ = [
 
 class StepOptions(typing.TypedDict, total=False):
     """The options that every step takes. ``needs`` (``gpu``, ``memory_mb``, ``labels``) has a fitting pool picked;
-    ``overwrite=True`` lets it write a field that is there already."""
+    ``fallback`` is a model, a pool's name, another step, or several of these; ``overwrite=True`` lets it write a field
+    that is there already."""
 
     pool: str | None
     needs: Needs | Mapping[str, Any] | None
@@ -48,7 +50,7 @@ class StepOptions(typing.TypedDict, total=False):
     stream: bool | None
     route: str | None
     output_retries: int
-    fallback: LmSpec | str | Sequence[LmSpec | str]
+    fallback: Any
     overwrite: bool
 
 
@@ -149,14 +151,9 @@ def native(
         called = function if reads is None else _ByPosition(function, tuple(reads))
         operation = Operation("native", _name_of(function), names or (), function=called)
         returns = hints.get("return", Any)
-    return Leaf(
-        operation,
-        _options(options),
-        found,
-        _function_writes(names, returns, overwrites=options.get("overwrite", False)),
-        options.get("overwrite", False),
-        returns,
-    )
+    overwrites = options.get("overwrite", False)
+    written = _function_writes(names, returns, overwrites=overwrites)
+    return with_fitting_fallbacks(Leaf(operation, _options(options), found, written, overwrites, returns))
 
 
 def template(text: Any, *, writes: str | None = None, **options: typing.Unpack[StepOptions]) -> Leaf:
@@ -167,14 +164,9 @@ def template(text: Any, *, writes: str | None = None, **options: typing.Unpack[S
     names = None if writes is None else (writes,)
     operation = Operation("template", "template", names or (), function=_Render(compiled))
     overwrites = options.get("overwrite", False)
-    return Leaf(
-        operation,
-        _options(options),
-        tuple(Read(name) for name in sorted(compiled.variables)),
-        _function_writes(names, str, overwrites=overwrites),
-        overwrites,
-        str,
-    )
+    reads = tuple(Read(name) for name in sorted(compiled.variables))
+    written = _function_writes(names, str, overwrites=overwrites)
+    return with_fitting_fallbacks(Leaf(operation, _options(options), reads, written, overwrites, str))
 
 
 def parallel(**steps: Any) -> Parallel:
@@ -275,7 +267,7 @@ def _asking(
         settings=settings,
         is_idempotent=kind in ("predict", "chain_of_thought"),
     )
-    return Leaf(operation, _options(options), reads, writes, overwrites)
+    return with_fitting_fallbacks(Leaf(operation, _options(options), reads, writes, overwrites))
 
 
 def _settings(**values: Any) -> dict[str, Any]:
@@ -297,8 +289,8 @@ def _options(options: StepOptions) -> Options:
     if (needs := values.get("needs")) is not None:
         values["needs"] = needs_of(needs)
         values["pool"] = values.get("pool") or ANY_POOL
-    fallback = values.pop("fallback", ())
-    return Options(**values, fallback=(fallback,) if isinstance(fallback, LmSpec | str) else tuple(fallback))
+    values["fallback"] = fallbacks(values.get("fallback", ()))
+    return Options(**values)
 
 
 def _function_writes(names: tuple[str, ...] | None, returns: Any, *, overwrites: bool) -> tuple[Write, ...] | None:
