@@ -9,6 +9,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from dspex_lab.calls import ANY_POOL, LmSpec, Needs
@@ -28,6 +29,7 @@ __all__ = [
     "each",
     "module",
     "native",
+    "option_values",
     "parallel",
     "predict",
     "program_of_thought",
@@ -274,23 +276,31 @@ def _settings(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value not in (None, [])}
 
 
-def _options(options: StepOptions) -> Options:
-    known = set(StepOptions.__annotations__)
+def option_values(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a user gave to a step as fields of ``Options``. Raises ``ConfigurationError``."""
+    known = sorted(StepOptions.__annotations__)
     for name in options:
         if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            guess = f"Did you mean {near[0]!r}? " if near else ""
             raise ConfigurationError(
                 f"There is no step option {name!r}.",
                 str(name),
-                f"one of {', '.join(sorted(known))}",
+                f"one of {', '.join(known)}",
                 str(name),
-                hint=f"A step takes {', '.join(sorted(known))}.",
+                hint=f"{guess}A step takes {', '.join(known)}.",
             )
     values: dict[str, Any] = {name: value for name, value in options.items() if name != "overwrite"}
     if (needs := values.get("needs")) is not None:
         values["needs"] = needs_of(needs)
         values["pool"] = values.get("pool") or ANY_POOL
-    values["fallback"] = fallbacks(values.get("fallback", ()))
-    return Options(**values)
+    if "fallback" in values:
+        values["fallback"] = fallbacks(values["fallback"])
+    return values
+
+
+def _options(options: StepOptions) -> Options:
+    return Options(**option_values(options))
 
 
 def _function_writes(names: tuple[str, ...] | None, returns: Any, *, overwrites: bool) -> tuple[Write, ...] | None:

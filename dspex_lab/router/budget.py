@@ -72,7 +72,7 @@ class Account:
         return self._started + self.budget.deadline_s - self._clock.monotonic()
 
     def check(self) -> None:
-        """Raise ``BudgetExceeded`` or ``DeadlineExceeded`` when there is nothing left for another try."""
+        """Raise ``BudgetExceeded`` or ``DeadlineExceeded`` when there is nothing left for asking a model."""
         budget, spent = self.budget, self._spent
         tokens = spent.input_tokens + spent.output_tokens
         if budget.max_tokens_total is not None and tokens >= budget.max_tokens_total:
@@ -91,10 +91,14 @@ class Account:
                 spent.cost,
                 hint=_MORE.format("max_cost"),
             )
+        self.check_time()
+
+    def check_time(self) -> None:
+        """Raise ``DeadlineExceeded`` when the run's time is used up: that holds for what asks no model, too."""
         left_s = self.remaining_s()
         if left_s is not None and left_s <= 0:
             raise DeadlineExceeded(
-                f"The run's time of {budget.deadline_s:g} s is used up.", hint=_MORE.format("deadline_s")
+                f"The run's time of {self.budget.deadline_s:g} s is used up.", hint=_MORE.format("deadline_s")
             )
 
     def statistics(self) -> AccountStatistics:

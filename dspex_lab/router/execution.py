@@ -75,9 +75,11 @@ class Task:
         return min(left_s, run_left_s)
 
     def check_account(self) -> None:
-        """Raise ``BudgetExceeded`` or ``DeadlineExceeded`` when the run may not use any more."""
-        if self.context.account is not None:
-            self.context.account.check()
+        """Raise ``BudgetExceeded`` or ``DeadlineExceeded`` when the run may not use any more; a function uses time
+        only."""
+        account = self.context.account
+        if account is not None:
+            (account.check_time if self.operation.signature is None else account.check)()
 
     @property
     def is_streaming(self) -> bool:

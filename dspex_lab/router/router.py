@@ -126,7 +126,7 @@ class Router:
                 if following is None or is_late or not task.has_begun or not may_fall_back(error, following):
                     raise
                 if context.account is not None:
-                    context.account.check()
+                    context.account.check_time()
                 number += 1
                 after = f"fallback {number}, after {_sentence(error)}: "
                 way = following

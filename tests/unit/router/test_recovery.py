@@ -176,6 +176,13 @@ async def test_a_budget_that_is_used_up_does_not_fall_back(scripted: Scripted) -
     assert scripted.models == []
 
 
+async def test_functions_go_on_when_the_tokens_are_used_up(scripted: Scripted) -> None:
+    """What asks no model costs none: the last answer can still be made ready."""
+    context = scripted.context(max_tokens_total=15)
+    await scripted.run(ASK, context=context)
+    assert (await scripted.run(native(guess, writes="x"), context=context)).outputs == {"x": "guess: ?"}
+
+
 async def test_the_run_s_deadline_bounds_each_call(scripted: Scripted) -> None:
     """A call gets what is left of the run's time, or of the step's when that is less."""
     context = scripted.context(deadline_s=10)
