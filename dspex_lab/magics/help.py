@@ -62,6 +62,8 @@ LAB = """The lab in one line.
                                   another pool, by the options of PoolSpec
     %lab pools restart NAME       replace its workers, each when it has finished its calls
     %lab pools remove NAME        let go of a pool that nobody uses
+    %lab jobs                     detached calls, which go on without their notebook
+    %lab jobs cancel ID           stop one
     %lab logs [WORKER]            the last words of the host and its workers
     %lab connect WORKER           how to open a console on a worker
     %lab help                     this text

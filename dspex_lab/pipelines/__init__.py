@@ -18,6 +18,7 @@ from dspex_lab.pipelines.constructors import (
     when,
 )
 from dspex_lab.pipelines.launcher import Launcher, LauncherStatistics, StartRun
+from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.program import Pipeline, Program, RunStream, pipeline
 from dspex_lab.pipelines.record import Record
@@ -35,6 +36,7 @@ __all__ = [
     "Program",
     "Record",
     "Run",
+    "RunOptions",
     "RunResult",
     "RunState",
     "RunStream",

@@ -9,6 +9,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from dspex_lab.calls import ANY_POOL, LmSpec, Needs
@@ -27,6 +28,7 @@ __all__ = [
     "each",
     "module",
     "native",
+    "option_values",
     "parallel",
     "predict",
     "program_of_thought",
@@ -282,23 +284,32 @@ def _settings(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value not in (None, [])}
 
 
-def _options(options: StepOptions) -> Options:
-    known = set(StepOptions.__annotations__)
+def option_values(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a user gave to a step as fields of ``Options``. Raises ``ConfigurationError``."""
+    known = sorted(StepOptions.__annotations__)
     for name in options:
         if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            guess = f"Did you mean {near[0]!r}? " if near else ""
             raise ConfigurationError(
                 f"There is no step option {name!r}.",
                 str(name),
-                f"one of {', '.join(sorted(known))}",
+                f"one of {', '.join(known)}",
                 str(name),
-                hint=f"A step takes {', '.join(sorted(known))}.",
+                hint=f"{guess}A step takes {', '.join(known)}.",
             )
     values: dict[str, Any] = {name: value for name, value in options.items() if name != "overwrite"}
     if (needs := values.get("needs")) is not None:
         values["needs"] = needs_of(needs)
         values["pool"] = values.get("pool") or ANY_POOL
-    fallback = values.pop("fallback", ())
-    return Options(**values, fallback=(fallback,) if isinstance(fallback, LmSpec | str) else tuple(fallback))
+    if "fallback" in values:
+        fallback = values["fallback"]
+        values["fallback"] = (fallback,) if isinstance(fallback, LmSpec | str) else tuple(fallback)
+    return values
+
+
+def _options(options: StepOptions) -> Options:
+    return Options(**option_values(options))
 
 
 def _function_writes(names: tuple[str, ...] | None, returns: Any, *, overwrites: bool) -> tuple[Write, ...] | None:

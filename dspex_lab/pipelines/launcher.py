@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from dspex_lab.calls import new_id
 from dspex_lab.pipelines.inputs import check_inputs
+from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.result import RunState
 from dspex_lab.pipelines.run import Run
@@ -30,8 +31,7 @@ class StartRun(Protocol):
         plan: Plan,
         inputs: Mapping[str, Any],
         *,
-        stream: bool = True,
-        continue_on_error: bool = False,
+        options: RunOptions | None = None,
         is_program: bool = False,
     ) -> Run: ...
 
@@ -61,13 +61,14 @@ class Launcher:
         plan: Plan,
         inputs: Mapping[str, Any],
         *,
-        stream: bool = True,
-        continue_on_error: bool = False,
+        options: RunOptions | None = None,
         is_program: bool = False,
     ) -> Run:
-        """Check the inputs and begin a run, from any thread. Raises ``PipelineError`` before anything runs."""
+        """Check the inputs and begin a run, from any thread. Raises ``PipelineError`` before anything runs.
+
+        The options of single steps are in the ``plan`` already (``overrides``)."""
         check_inputs(plan, inputs)
-        settings = RunSettings(new_id(), is_streaming=stream, continue_on_error=continue_on_error)
+        settings = RunSettings(new_id(), options or RunOptions())
         run = Run(plan, inputs, self._router, settings, is_program=is_program)
         self._runs[run.id] = run
         while len(self._runs) > self._remembered:

@@ -6,12 +6,15 @@ Both are run in the same four ways; neither knows how a run goes on.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from copy import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from dspex_lab.pipelines.compiler import compile_plan
 from dspex_lab.pipelines.graph import draw
 from dspex_lab.pipelines.launcher import StartRun
+from dspex_lab.pipelines.options import RunOptions
+from dspex_lab.pipelines.overrides import overridden
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.result import RunResult
 from dspex_lab.pipelines.run import Run, TextChunk
@@ -61,39 +64,74 @@ class RunStream:
         self.close()
 
 
+class _Latest:
+    """The run that was begun last, of a runnable and of its copies with other options."""
+
+    run: Run | None = None
+
+
 class _Runnable:
     """The four ways to run a plan."""
 
     _start: StartRun
+    _latest: _Latest
+    _run_options = RunOptions()
+    #: The plan with the options of single steps; None: the plan itself.
+    _chosen_plan: Plan | None = None
     _is_program = False
-    #: The run that was begun last, or None.
-    last_run: Run | None = None
 
     @property
     def plan(self) -> Plan:
+        """What is run, with the options that were chosen for single steps."""
+        return self._chosen_plan or self._own_plan()
+
+    @property
+    def last_run(self) -> Run | None:
+        """The run that was begun last, with whatever options, or None."""
+        return self._latest.run
+
+    def options(self, **run_options: Any) -> Self:
+        """The same with other options for its runs: ``timeout_s`` of a whole run, ``continue_on_error``, ``stream``,
+        and ``steps``, which has options for single steps by name::
+
+            support.options(timeout_s=60, steps={"triage": {"lm": "openai/x", "timeout_s": 5}})(ticket="...")
+
+        An option or a step that is not known is an error here.
+        """
+        options = self._run_options.updated(**run_options)
+        made = copy(self)
+        vars(made).update(_run_options=options, _chosen_plan=overridden(self._own_plan(), options.steps))
+        return made
+
+    def _own_plan(self) -> Plan:
         """Each of the two has its own way to it."""
         raise NotImplementedError
 
     def _check(self, inputs: Mapping[str, Any]) -> None:
         """Check the inputs in the words of what is called; the launcher checks them against the plan."""
 
-    def submit(self, *, continue_on_error: bool = False, stream: bool = True, **inputs: Any) -> Run:
-        """Begin a run and return at once. Inputs that do not fit are an error here, before anything runs."""
-        self._check(inputs)
-        self.last_run = self._start(
-            self.plan, inputs, stream=stream, continue_on_error=continue_on_error, is_program=self._is_program
-        )
-        return self.last_run
+    def submit(self, /, *, continue_on_error: bool | None = None, stream: bool | None = None, **inputs: Any) -> Run:
+        """Begin a run and return at once. Inputs that do not fit are an error here, before anything runs.
 
-    def __call__(self, **inputs: Any) -> RunResult:
+        ``continue_on_error`` and ``stream`` go before what :meth:`options` says."""
+        self._check(inputs)
+        chosen = {"continue_on_error": continue_on_error, "stream": stream}
+        options = self._run_options
+        if any(value is not None for value in chosen.values()):
+            options = options.updated(**{name: value for name, value in chosen.items() if value is not None})
+        run = self._start(self.plan, inputs, options=options, is_program=self._is_program)
+        self._latest.run = run
+        return run
+
+    def __call__(self, /, **inputs: Any) -> RunResult:
         """Run and wait for the result; an interrupt cancels the run."""
         return self.submit(**inputs).result()
 
-    async def acall(self, **inputs: Any) -> RunResult:
+    async def acall(self, /, **inputs: Any) -> RunResult:
         """The same on an event loop; cancelling the task cancels the run."""
         return await self.submit(**inputs)
 
-    def stream(self, **inputs: Any) -> RunStream:
+    def stream(self, /, **inputs: Any) -> RunStream:
         """Run, and iterate over the text as it comes; ``.result`` at the end."""
         return RunStream(self.submit(**inputs))
 
@@ -109,14 +147,14 @@ class Program(_Runnable):
     def __init__(self, step: Step, *, start: StartRun, name: str | None = None) -> None:
         self._step = step
         self._start = start
+        self._latest = _Latest()
         self.name = name or _name_of(step)
 
     @property
     def step(self) -> Step:
         return self._step
 
-    @property
-    def plan(self) -> Plan:
+    def _own_plan(self) -> Plan:
         return self._plan
 
     @cached_property
@@ -141,6 +179,7 @@ class Pipeline(_Runnable):
         self.steps: Mapping[str, Step] = {key: as_step(value, key) for key, value in steps.items()}
         self.source = source
         self._start = start
+        self._latest = _Latest()
         self._plan = compile_plan(name, self.steps, source=source)
 
     @property
@@ -148,8 +187,7 @@ class Pipeline(_Runnable):
         """The pipeline as a step of another."""
         return Nested(self.steps)
 
-    @property
-    def plan(self) -> Plan:
+    def _own_plan(self) -> Plan:
         return self._plan
 
     def __repr__(self) -> str:

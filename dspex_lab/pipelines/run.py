@@ -178,9 +178,12 @@ class Run:
             inputs={name: plain(value) for name, value in self.inputs.items()},
         )
         work = asyncio.ensure_future(self._work.run(self.inputs))
-        stopped = asyncio.ensure_future(self._stop.wait())
+        ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._stop.wait())]
+        if self._settings.options.timeout_s is not None:
+            ends.append(asyncio.ensure_future(self._clock.sleep(self._settings.options.timeout_s)))
         try:
-            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work, *ends}, return_when=asyncio.FIRST_COMPLETED)
+            is_late = not work.done() and not self._is_cancel_asked
             if not work.done():
                 work.cancel()
                 await asyncio.wait({work}, timeout=CANCEL_GRACE_S)
@@ -189,12 +192,17 @@ class Run:
             self._end(RunState.CANCELLED, error=self._cancelled())
             raise
         finally:
-            stopped.cancel()
+            for one in ends:
+                one.cancel()
             work.add_done_callback(_take_error)
-        self._conclude(work)
+        self._conclude(work, is_late=is_late)
 
-    def _conclude(self, work: asyncio.Future[dict[str, Any]]) -> None:
-        """End the run as its work ended; work that did not stop in time counts as cancelled."""
+    def _conclude(self, work: asyncio.Future[dict[str, Any]], *, is_late: bool) -> None:
+        """End the run as its work ended; work that did not stop in time counts as cancelled, and work that was
+        stopped because the run ``is_late`` as failed."""
+        if is_late:
+            self._end(RunState.FAILED, error=self._late())
+            return
         if not work.done() or work.cancelled():
             self._end(RunState.CANCELLED, error=self._cancelled())
             return
@@ -250,6 +258,12 @@ class Run:
             if state not in TRANSITIONS[self._state]:
                 raise RuntimeError(f"A run that is {self._state} cannot become {state}.")
             self._state = state
+
+    def _late(self) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"The run of {self.plan.name} took longer than {self._settings.options.timeout_s:g} s.",
+            hint="Give it more with options(timeout_s=...).",
+        )
 
     def _cancelled(self) -> Cancelled:
         return Cancelled(f"The run of {self.plan.name} was cancelled.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dspex_lab.calls import TraceContext
@@ -17,6 +17,7 @@ from dspex_lab.clock import Clock
 from dspex_lab.errors import Cancelled, LabError
 from dspex_lab.pipelines.failures import as_lab_error
 from dspex_lab.pipelines.memory import DECISION, Remembered, StepMemory, decision_key, item_place
+from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.plain import plain
 from dspex_lab.pipelines.plan import Block, Plan, PlanStep
 from dspex_lab.pipelines.record import Record
@@ -31,11 +32,10 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What holds for a whole run."""
+    """What holds for a whole run: its id, and how it is to go."""
 
     run_id: str
-    is_streaming: bool = True
-    continue_on_error: bool = False
+    options: RunOptions = field(default_factory=RunOptions)
 
 
 class PlanRun:
@@ -148,7 +148,7 @@ class PlanRun:
             self._settings.run_id,
             step.name,
             TraceContext(self._settings.run_id, secrets.token_hex(8)),
-            self._settings.is_streaming,
+            self._settings.options.stream,
         )
         return await self._router.execute(leaf.operation, inputs, options=leaf.options, context=context)
 
@@ -209,7 +209,7 @@ class PlanRun:
             self.errors[step.name] = told
             self._emit("error.pipeline", None, run_id=self._settings.run_id, step=step.name, error=told.to_dict())
         self._ended(step, StepStatus.FAILED, started, error=told)
-        if not self._settings.continue_on_error:
+        if not self._settings.options.continue_on_error:
             raise told
 
     def _ended(
