@@ -22,7 +22,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "predict",
         "program_of_thought",
         "react",
+        "run",
         "run_pipeline",
+        "runs",
         "session",
         "signature",
         "template",
@@ -41,7 +43,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "dspex_lab.lab": ("Lab", "current_lab", "use_lab"),
     "dspex_lab.sessions": ("Session",),
     "dspex_lab.settings": ("PoolSpec", "Settings"),
-    "dspex_lab.pipelines": ("Pipeline", "Program", "Run", "RunResult"),
+    "dspex_lab.pipelines": ("PastRun", "Pipeline", "Program", "Run", "RunResult"),
     "dspex_lab.calls": ("Call", "Chunk", "LmSpec", "Result", "Usage"),
     "dspex_lab.errors": (
         "Cancelled",
