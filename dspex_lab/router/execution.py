@@ -124,6 +124,7 @@ def call_settings(task: Task, default_lm: LmSpec) -> CallSettings:
         is_streaming=_is_streaming(task),
         feedback=task.feedback,
         needs=task.options.needs,
+        priority=task.context.priority,
     )
 
 
