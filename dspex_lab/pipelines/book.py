@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from dspex_lab.calls import Usage
@@ -17,7 +16,7 @@ from dspex_lab.pipelines.failures import as_lab_error
 from dspex_lab.pipelines.memory import Remembered
 from dspex_lab.pipelines.plain import plain_values
 from dspex_lab.pipelines.plan import PlanStep
-from dspex_lab.pipelines.result import PlainFigures, StepMetrics, StepStatus, step_metrics, usage_data
+from dspex_lab.pipelines.result import PlainFigures, StepMetrics, StepStatus, step_metrics, summed, usage_data
 from dspex_lab.router import Decision, EmitEvent, Outcome
 
 __all__ = ["RunBook"]
@@ -128,7 +127,7 @@ class RunBook:
             if known is not None:
                 before = step_metrics(known)
                 if before.status != StepStatus.SKIPPED:
-                    figures = _summed(before, step_metrics(figures))
+                    figures = summed(before, step_metrics(figures))
             self.figures[name] = figures
 
     def _tell(self, step: PlanStep, status: str, **attributes: Any) -> None:
@@ -149,20 +148,4 @@ def _figures(name: str, duration_s: float, outcome: Outcome) -> StepMetrics:
         outcome.retries,
         outcome.cached,
         outcome.first_token_s,
-    )
-
-
-def _summed(known: StepMetrics, more: StepMetrics) -> StepMetrics:
-    """The figures of several turns of one step; a turn that failed marks them all."""
-    status = known.status if known.status != StepStatus.SUCCEEDED else more.status
-    return replace(
-        more,
-        status=status,
-        duration_s=known.duration_s + more.duration_s,
-        usage=known.usage + more.usage,
-        queue_s=known.queue_s + more.queue_s,
-        run_s=known.run_s + more.run_s,
-        retries=known.retries + more.retries,
-        first_token_s=known.first_token_s,
-        turns=known.turns + 1,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "StepMetrics",
     "StepStatus",
     "step_metrics",
+    "summed",
     "usage_data",
 ]
 
@@ -101,6 +102,22 @@ def step_metrics(figures: StepMetrics | PlainFigures) -> StepMetrics:
         return figures
     name, duration_s, route, target, run_s = figures
     return StepMetrics(name, StepStatus.SUCCEEDED.value, duration_s=duration_s, route=route, target=target, run_s=run_s)
+
+
+def summed(known: StepMetrics, more: StepMetrics) -> StepMetrics:
+    """The figures of several turns of one step; a turn that failed marks them all."""
+    status = known.status if known.status != StepStatus.SUCCEEDED else more.status
+    return replace(
+        more,
+        status=status,
+        duration_s=known.duration_s + more.duration_s,
+        usage=known.usage + more.usage,
+        queue_s=known.queue_s + more.queue_s,
+        run_s=known.run_s + more.run_s,
+        retries=known.retries + more.retries,
+        first_token_s=known.first_token_s,
+        turns=known.turns + 1,
+    )
 
 
 class Metrics(Mapping[str, StepMetrics]):

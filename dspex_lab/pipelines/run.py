@@ -8,13 +8,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
-from dspex_lab.errors import Cancelled, DeadlineExceeded, HostUnavailable, LabError, PythonError
+from dspex_lab.errors import (
+    Cancelled,
+    ConfigurationError,
+    DeadlineExceeded,
+    HostUnavailable,
+    LabError,
+    PipelineError,
+    PythonError,
+)
 from dspex_lab.pipelines.failures import as_lab_error, as_pipeline_error
+from dspex_lab.pipelines.journal.entry import Entry
+from dspex_lab.pipelines.journal.records import INTERRUPTED
 from dspex_lab.pipelines.plain import plain_values
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.progress import BlockProgress
@@ -26,14 +36,16 @@ from dspex_lab.pipelines.tape import Tape
 from dspex_lab.pipelines.telling import Telling, TextChunk
 from dspex_lab.pipelines.walk import Walk, Walked
 from dspex_lab.portal import Portal
-from dspex_lab.router import Router
+from dspex_lab.router import AccountStatistics, Router
 from dspex_lab.telemetry.events import Event
 from dspex_lab.telemetry.run_view import RunView
 
-__all__ = ["CANCEL_GRACE_S", "Run", "TextChunk"]
+__all__ = ["CANCEL_GRACE_S", "JOURNAL_GRACE_S", "Run", "TextChunk"]
 
 #: How long cancelled steps may take to end before the run ends without them.
 CANCEL_GRACE_S = 0.8
+#: How long a run waits for its end to be written down.
+JOURNAL_GRACE_S = 1.0
 
 
 class Run:
@@ -48,6 +60,8 @@ class Run:
         settings: RunSettings,
         *,
         is_program: bool = False,
+        entry: Entry | None = None,
+        resume: Callable[[Run, Mapping[str, Any]], Run] | None = None,
     ) -> None:
         self.plan = plan
         self.inputs = dict(inputs)
@@ -56,9 +70,19 @@ class Run:
         self._telling = Telling(router.hub, router.clock)
         self._is_program = is_program
         self._portal = portal
+        self._entry = entry
+        self._resume = resume
         self._work = PlanRun(
-            plan, router, settings, emit=self._telling.emit, clock=router.clock, threads=portal.threads
+            plan,
+            router,
+            settings,
+            emit=self._telling.emit,
+            clock=self._clock,
+            memory=entry,
+            threads=portal.threads,
         )
+        if entry is not None:
+            entry.on_trouble = self._warn
         # Where the run begins with plain functions: how far they came, before there is anything for the loop to do.
         self._progress: BlockProgress | None = None
         self._walk: Walk | None = None
@@ -69,7 +93,7 @@ class Run:
         self._done.set_running_or_notify_cancel()
         self._lock = threading.Lock()
         self._stop: asyncio.Event | None = None
-        self._is_cancel_asked = False
+        self._is_cancel_asked = self._is_left = False
         self._started = self._ended = 0.0
 
     def start(self) -> Run:
@@ -134,6 +158,24 @@ class Run:
             self._portal.loop.call_soon_threadsafe(self._take_over)
         return True
 
+    def leave(self) -> bool:
+        """Stop the run because its process ends: the journal has it as interrupted then, not as cancelled."""
+        self._is_left = True
+        return self.cancel()
+
+    def resume(self, **inputs: Any) -> Run:
+        """Go on with a run that is over: a new :class:`Run` with the same id, which does not repeat what has finished.
+        ``inputs`` are those that could not be written down. Raises ``PipelineError`` while it is under way."""
+        if self._resume is None or self._entry is None:
+            raise ConfigurationError(
+                "The run was not written down.",
+                "journal",
+                hint="Begin a new one; pipelines are journalled as they are.",
+            )
+        if not self.is_over:
+            raise PipelineError(f"The run {self.id[:8]} is under way.", hint="Wait for it: run.result().")
+        return self._resume(self, inputs)
+
     def events(self) -> Tape[Event]:
         """The run's events from its start, as they come: for ``for`` and ``async for``."""
         return self._telling.events
@@ -147,6 +189,11 @@ class Run:
         """What each step took so far."""
         end = self._ended or self._clock.monotonic()
         return Metrics(self._work.book.figures, duration_s=end - self._started if self._started else 0.0)
+
+    @property
+    def account(self) -> AccountStatistics | None:
+        """What the run has used of its budget so far; None when it has none."""
+        return self._work.account.statistics() if self._work.account is not None else None
 
     @property
     def view(self) -> RunView:
@@ -220,11 +267,7 @@ class Run:
             self._stop.set()
         if self._state is RunState.PENDING:
             self._begin()
-        if self._progress is not None and self._walked is not None:
-            going = self._work.go_on(self._progress, self._walked)
-        else:
-            going = self._work.run(self.inputs)
-        work = asyncio.ensure_future(going)
+        work = asyncio.ensure_future(self._carry_out())
         ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._stop.wait())]
         if self._settings.options.timeout_s is not None:
             ends.append(asyncio.ensure_future(self._clock.sleep(self._settings.options.timeout_s)))
@@ -236,30 +279,44 @@ class Run:
                 await asyncio.wait({work}, timeout=CANCEL_GRACE_S)
         except asyncio.CancelledError:
             work.cancel()
+            if self._entry is not None:
+                self._entry.note(self._written(RunState.CANCELLED), self._cancelled())
             self._end(RunState.CANCELLED, error=self._cancelled())
             raise
         finally:
             for one in ends:
                 one.cancel()
             work.add_done_callback(_take_error)
-        self._conclude(work, is_late=is_late)
+        state, outputs, error = self._conclusion(work, is_late=is_late)
+        if self._entry is not None:
+            await self._entry.end(self._written(state), error, timeout_s=JOURNAL_GRACE_S)
+        self._end(state, outputs=outputs, error=error)
 
-    def _conclude(self, work: asyncio.Future[dict[str, Any]], *, is_late: bool) -> None:
-        """End the run as its work ended; work that did not stop in time counts as cancelled, and work that was
+    async def _carry_out(self) -> dict[str, Any]:
+        if self._entry is not None:
+            await self._entry.begin()
+        if self._progress is not None and self._walked is not None:
+            return await self._work.go_on(self._progress, self._walked)
+        return await self._work.run(self.inputs)
+
+    def _conclusion(
+        self, work: asyncio.Future[dict[str, Any]], *, is_late: bool
+    ) -> tuple[RunState, Mapping[str, Any] | None, LabError | None]:
+        """How the run ends, as its work ended; work that did not stop in time counts as cancelled, and work that was
         stopped because the run ``is_late`` as failed."""
         if is_late:
-            self._end(RunState.FAILED, error=self._late())
-            return
+            return RunState.FAILED, None, self._late()
         if not work.done() or work.cancelled():
-            self._end(RunState.CANCELLED, error=self._cancelled())
-            return
+            return RunState.CANCELLED, None, self._cancelled()
         error = work.exception()
         if error is None:
-            self._end(RunState.SUCCEEDED, outputs=work.result())
-        elif isinstance(error, Cancelled) or self._is_cancel_asked:
-            self._end(RunState.CANCELLED, error=self._cancelled())
-        else:
-            self._end(RunState.FAILED, error=self._told(error))
+            return RunState.SUCCEEDED, work.result(), None
+        if isinstance(error, Cancelled) or self._is_cancel_asked:
+            return RunState.CANCELLED, None, self._cancelled()
+        return RunState.FAILED, None, self._told(error)
+
+    def _written(self, state: RunState) -> str:
+        return INTERRUPTED if self._is_left and state is RunState.CANCELLED else str(state)
 
     def _told(self, error: BaseException) -> LabError:
         """The run's error: a program's own as it is, a pipeline's with its step and all that failed."""
@@ -313,6 +370,9 @@ class Run:
 
     def _cancelled(self) -> Cancelled:
         return Cancelled(f"The run of {self.plan.name} was cancelled.")
+
+    def _warn(self, message: str, step: str | None) -> None:
+        self._telling.emit("pipeline.warning", None, run_id=self.id, step=step, message=message)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -13,7 +13,7 @@ from functools import partial
 from inspect import isawaitable
 from typing import Any
 
-from dspex_lab.calls import TraceContext
+from dspex_lab.calls import Priority, TraceContext
 from dspex_lab.clock import Clock
 from dspex_lab.errors import Cancelled, LabError
 from dspex_lab.pipelines.book import RunBook
@@ -26,7 +26,7 @@ from dspex_lab.pipelines.record import Record, StepRecords
 from dspex_lab.pipelines.result import Metrics, StepMetrics, StepStatus
 from dspex_lab.pipelines.steps import Each, Leaf, When
 from dspex_lab.pipelines.walk import Failure, Walk, Walked
-from dspex_lab.router import EmitEvent, Outcome, Router, RunContext, call_plain
+from dspex_lab.router import Account, EmitEvent, Outcome, Router, RunContext, call_plain
 from dspex_lab.telemetry.spans import new_span_id
 from dspex_lab.threads import Threads
 
@@ -35,10 +35,14 @@ __all__ = ["PlanRun", "RunSettings"]
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What holds for a whole run: its id, and how it is to go."""
+    """What holds for a whole run: its id, and how it is to go.
+
+    ``priority`` "batch" lets the calls of those who wait go first; a run that is not traced leaves no spans."""
 
     run_id: str
     options: RunOptions = field(default_factory=RunOptions)
+    priority: Priority = "interactive"
+    is_traced: bool = True
 
 
 class PlanRun:
@@ -62,7 +66,10 @@ class PlanRun:
         self._emit = emit
         self._memory = memory
         self._threads = threads
+        self._clock = clock
         self.book = RunBook(settings.run_id, emit, clock)
+        #: What the run has used of its budget, from its start on; None without a budget.
+        self.account: Account | None = None
 
     @property
     def metrics(self) -> Mapping[str, StepMetrics]:
@@ -89,6 +96,8 @@ class PlanRun:
     async def run(self, inputs: Values) -> dict[str, Any]:
         """Every field that the steps wrote. Raises the first step's error (a ``LabError``, with the name of its step in
         ``errors``); those under way are cancelled then, unless errors are only to be recorded."""
+        budget = self._settings.options.budget
+        self.account = None if budget is None else Account(budget, self._clock)
         return await self._block(self._plan.block, inputs, "")
 
     async def go_on(self, progress: BlockProgress, walked: Walked) -> dict[str, Any]:
@@ -136,10 +145,19 @@ class PlanRun:
         return walked.ready
 
     def _walk_from(self, index: int, progress: BlockProgress) -> Walk | None:
-        if self._threads is None or self._memory is not None or not progress.block.steps[index].is_straight:
+        settings = self._settings
+        is_simple = self._memory is None and settings.options.budget is None
+        if self._threads is None or not is_simple or not progress.block.steps[index].is_straight:
             return None
-        run_id = self._settings.run_id
-        walk = Walk(index, progress, book=self.book, router=self._router, emit=self._emit, run_id=run_id)
+        walk = Walk(
+            index,
+            progress,
+            book=self.book,
+            router=self._router,
+            emit=self._emit,
+            run_id=settings.run_id,
+            is_traced=settings.is_traced,
+        )
         return walk if walk.can_begin() else None
 
     # --- one step -------------------------------------------------------------------------------------------------
@@ -198,9 +216,17 @@ class PlanRun:
             return await self._router.execute(
                 leaf.operation, inputs, options=leaf.options, context=begun.context, begun=begun.error
             )
-        run_id = self._settings.run_id
-        trace = TraceContext(run_id, new_span_id())
-        context = RunContext(self._emit, run_id, step.name, trace, self._settings.options.stream)
+        settings = self._settings
+        trace = TraceContext(settings.run_id, new_span_id()) if settings.is_traced else None
+        context = RunContext(
+            self._emit,
+            settings.run_id,
+            step.name,
+            trace,
+            settings.options.stream,
+            self.account,
+            priority=settings.priority,
+        )
         return await self._router.execute(leaf.operation, inputs, options=leaf.options, context=context)
 
     async def _composite(self, step: PlanStep, inputs: Values, key: str) -> Values:

@@ -47,10 +47,28 @@ class Walked:
 class Walk:
     """One walk from the step ``first`` on. :meth:`go` is called once, on a thread."""
 
-    __slots__ = ("_book", "_emit", "_first", "_is_stopped", "_progress", "_router", "_run_id", "_under_way")
+    __slots__ = (
+        "_book",
+        "_emit",
+        "_first",
+        "_is_stopped",
+        "_is_traced",
+        "_progress",
+        "_router",
+        "_run_id",
+        "_under_way",
+    )
 
     def __init__(
-        self, first: int, progress: BlockProgress, *, book: RunBook, router: Router, emit: EmitEvent, run_id: str
+        self,
+        first: int,
+        progress: BlockProgress,
+        *,
+        book: RunBook,
+        router: Router,
+        emit: EmitEvent,
+        run_id: str,
+        is_traced: bool = True,
     ) -> None:
         self._first = first
         self._progress = progress
@@ -58,6 +76,7 @@ class Walk:
         self._router = router
         self._emit = emit
         self._run_id = run_id
+        self._is_traced = is_traced
         self._is_stopped = False
         # Holds the step while its function runs. Who takes it out, the walk or who stops it, has the right to tell
         # how it ended; taking from a list is one step to every thread.
@@ -99,7 +118,7 @@ class Walk:
             if self._must_stop():
                 return Walked(is_stopped=True)
             started = book.began(step)
-            trace = TraceContext(run_id, new_span_id())
+            trace = TraceContext(run_id, new_span_id()) if self._is_traced else None
             self._under_way.append((step, started))
             if self._must_stop():
                 return self._stopped()

@@ -73,6 +73,7 @@ class Host:
         self.folder = settings.runtime_dir / connection.host_id
         self._clock = clock or SystemClock()
         self._stopping = asyncio.Event()
+        self._is_leaving = False
         self._needed_at = self._clock.monotonic()
         self._pidfds: dict[bytes, int] = {}
 
@@ -146,6 +147,7 @@ class Host:
                 return
 
     async def _close(self) -> None:
+        self._is_leaving = True
         self.connection.remove(self.settings.runtime_dir)
         for peer in list(self._pidfds):
             self._unwatch(peer)
@@ -161,6 +163,8 @@ class Host:
         self._socket.send([peer, *pack(*self._parcels.outgoing(peer, message, payload))])
 
     def _receive(self, frames: Sequence[bytes]) -> None:
+        if self._is_leaving:
+            return  # who calls now must not be kept by a host that goes: its end sends them to the next one
         peer, *rest = frames
         try:
             message, payload = unpack_from_peer(rest)

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,9 @@ _HOST_FOLDER = re.compile(r"[0-9a-f]{8}")
 #: Who asks whether the lock is held takes it for a blink; so often, and so long apart (seconds), it is tried.
 _ATTEMPTS = 30
 _PAUSE_S = 0.01
+
+#: What a host takes at once for its log, its traces and its files.
+_ROOM_BYTES = 256 * 1024
 
 #: The host is its warden's child, and that one nobody's: whoever started them need not wait for their end.
 _WARDEN = Path(__file__).with_name("warden.py")
@@ -160,8 +164,10 @@ def end_host(folder: Path) -> bool:
 
 
 def start_host(settings: Settings) -> None:
-    """Start a host in the background; returns at once. One too many leaves by itself."""
+    """Start a host in the background; returns at once. One too many leaves by itself. Raises ``OSError`` where the disk
+    has no room for it: the host itself could not say so."""
     folder = settings.private_runtime_dir()
+    _check_room(folder)
     log_path = folder / LOG
     descriptor = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     # Secrets of language models stay in the notebook: they go with the calls that need them.
@@ -177,3 +183,8 @@ def start_host(settings: Settings) -> None:
             env={**allowed_environment(os.environ), "DSPEX_LAB_RUNTIME_DIR": str(folder)},
         )
     process.communicate(json.dumps(shared).encode())
+
+
+def _check_room(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, _ROOM_BYTES)

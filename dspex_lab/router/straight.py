@@ -54,7 +54,7 @@ def call_straight(
     clock: Clock,
     *,
     send: EmitEvent,
-    trace: TraceContext,
+    trace: TraceContext | None,
     run_id: str,
     step: str,
 ) -> tuple[Mapping[str, Any], float]:
@@ -90,7 +90,7 @@ def call_straight(
 
 
 def tell_straight(
-    operation: Operation, took_s: float, *, send: EmitEvent, trace: TraceContext, run_id: str, step: str
+    operation: Operation, took_s: float, *, send: EmitEvent, trace: TraceContext | None, run_id: str, step: str
 ) -> None:
     """Tell that a straight call ended well."""
     send("native.execute", trace, run_id=run_id, step=step, operation=operation.name, duration_s=took_s)

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.pool.rendezvous import find_host
 from dspex_lab.settings import PoolSpec, Settings
@@ -115,3 +117,13 @@ async def test_a_client_comes_while_the_host_leaves(site: Site, connect: Connect
     await first.aclose()
     second = connect(settings)
     assert (await second.request("status"))["host_id"] != old
+
+
+async def test_a_client_of_a_host_that_another_stops_asks_the_next_one(site: Site, connect: Connect) -> None:
+    """What it asks at that moment is answered, by the old host or by a new one."""
+    settings = site.settings()
+    first, second = connect(settings), connect(settings)
+    old = (await second.request("status"))["pid"]
+    await asyncio.gather(first.request("stop"), *(second.request("status") for _ in range(20)))
+    await until(lambda: not psutil.pid_exists(old))
+    assert (await second.request("status"))["pid"] != old

@@ -234,14 +234,15 @@ async def worker_pid(backend: KernelBackend, pool: str) -> int:
     return int(info["pid"])
 
 
-#: What takes more than there is, and the type of the error that the code, or who asked for it, is told.
+#: What takes more than there is, and the type of the error that the code, or who asked for it, is told. Threads meet
+#: the watch over their number or, where it comes late, the limit on the memory of their stacks.
 ENDED = {
     "10 GB of memory": ("data = bytearray(10 * 10**9)", "MemoryError"),
     "10 GB, a little at a time": ("data = []\nwhile True: data.append(bytearray(10**6))", "MemoryError"),
     "10 GB of shared memory": ("import mmap; mmap.mmap(-1, 10 * 10**9)", "OSError"),
     "threads without end": (
         "import threading as t\nt.stack_size(65536)\nwhile True: t.Thread(target=t.Event().wait, daemon=True).start()",
-        "LimitExceeded",
+        "LimitExceeded or RuntimeError",
     ),
     "files without end": (
         "n = 0\nwhile True:\n n += 1\n with open(str(n), 'wb') as f: f.write(bytes(10**8))",
@@ -259,7 +260,7 @@ ENDED = {
 async def test_it_is_ended_and_its_worker_serves_on(backend: KernelBackend, code: str, error_type: str) -> None:
     """Code that takes too much is ended alone: the same worker runs the next."""
     pid = await worker_pid(backend, "sandbox")
-    assert (await outcome_of(backend, code)).get("error_type") == error_type
+    assert (await outcome_of(backend, code)).get("error_type") in error_type.split(" or ")
     assert (await outcome_of(backend, "1 + 1"))["result"] == 2
     assert await worker_pid(backend, "sandbox") == pid
 

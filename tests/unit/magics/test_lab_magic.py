@@ -11,6 +11,7 @@ from IPython.core.interactiveshell import ExecutionResult
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.lab import Lab, use_lab
 from dspex_lab.magics.lab_magic import COMMANDS, run_command
+from dspex_lab.programs import native, pipeline
 from dspex_lab.settings import Settings
 from dspex_lab.telemetry.host_view import HostView
 
@@ -39,6 +40,8 @@ def test_questions_about_pools_show_the_host(line: str) -> None:
         ("logs general-1", "── general-1.log\nhello"),
         ("connect general-1", "jupyter console --existing /run/general-1/kernel.json"),
         ("pools restart general", "2 workers of general will be replaced"),
+        ("jobs", "0123abcd  running    optimizer"),
+        ("jobs cancel 0123abcd", "The job is told to stop."),
         ("help", "%lab stop"),
     ],
 )
@@ -61,6 +64,8 @@ def test_commands_answer_in_text(line: str, words: str) -> None:
         ("pools add big size=0", "The setting pools.big.size cannot be used", ""),
         ("pools add Big", "The setting pools.Big.name cannot be used", ""),
         ("pools general many", "'many' is no size of a pool.", "%lab pools general 4"),
+        ("jobs stop", "That takes nothing, or cancel and a job's id.", "%lab help"),
+        ("jobs cancel", "That takes one job, by its id.", "%lab help"),
         ("logs a b", "That takes at most one worker.", "%lab help"),
         ("logs nobody", "There is no log of 'nobody'.", "%lab logs"),
         ("connect", "That takes one worker.", "%lab help"),
@@ -141,3 +146,11 @@ def test_the_line_works_in_a_shell(cell: Cell, capsys: pytest.CaptureFixture[str
     shown = capsys.readouterr().out
     assert "ConfigurationError: %lab knows no command 'stat'." in shown
     assert "Traceback" not in shown
+
+
+def test_the_runs_are_a_table(lab: Lab) -> None:
+    """One row for each, whichever notebook began it."""
+    pipeline("sizes", size=native(len, reads=["text"]))(text="abc")
+    table = run_command("runs")
+    assert table.iloc[0][["pipeline", "state", "steps"]].tolist() == ["sizes", "succeeded", "1/1"]
+    assert list(table.columns) == ["id", "pipeline", "state", "started", "duration", "steps", "tokens", "error"]
