@@ -6,6 +6,7 @@ One per lab, on the portal's event loop. Knows backends by their Protocol only, 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -24,7 +25,7 @@ from dspex_lab.router.hybrid import HybridAttempt
 from dspex_lab.router.operation import Operation, Options, Outcome, RunContext
 from dspex_lab.router.python_calls import BuildCall, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
-from dspex_lab.router.straight import BegunAttempt, StraightCall
+from dspex_lab.router.straight import BegunAttempt
 from dspex_lab.router.strategies import (
     BUILT_IN,
     Decision,
@@ -78,6 +79,9 @@ class Router:
         self._counts: Counter[str] = Counter()
         self._routes: Counter[str] = Counter()
         self._targets: Counter[str] = Counter()
+        # Straight calls are counted on whatever thread made them.
+        self._straight: Counter[Decision] = Counter()
+        self._lock = threading.Lock()
         self._retried: Counter[str] = Counter()
         self._used = Usage()
         #: The circuit of each model and pool that was called.
@@ -160,22 +164,17 @@ class Router:
             task.breaker = self.breakers.of(target_of(operation, lm, decision.target))
         return task, attempt
 
-    def straight(self, operation: Operation, options: Options) -> StraightCall | None:
-        """The operation, which :func:`may_be_straight`, as a call that its caller makes by itself, off the loop; None
-        when the strategy has another way for it. :meth:`count_straight` counts those that worked,
-        ``execute(..., begun=error)`` sees to what failed."""
-        if operation.function is None:
-            return None
+    def straight(self, operation: Operation, options: Options) -> Decision | None:
+        """How to ``call_straight`` the operation, which :func:`may_be_straight`, off the loop; None when the strategy
+        has another way for it. :meth:`count_straight` counts the calls that worked, ``execute(..., begun=error)`` sees
+        to what failed."""
         decision = self._decision(self.strategy, operation, options)
-        if decision.route is not Route.NATIVE:
-            return None
-        return StraightCall(operation, operation.function, decision, self._clock)
+        return decision if decision.route is Route.NATIVE else None
 
-    def count_straight(self, call: StraightCall) -> None:
-        """Count a straight call that worked."""
-        self._count(call.decision)
-        self._counts["succeeded"] += 1
-        self._counts["in_flight"] -= 1
+    def count_straight(self, decision: Decision, count: int) -> None:
+        """Count so many straight calls that worked, from any thread."""
+        with self._lock:
+            self._straight[decision] += count
 
     async def _execute(self, task: Task, attempt: Attempt, way: Alternative, *, is_told: bool = False) -> Outcome:
         """See one alternative through, count it and tell of it."""
@@ -219,16 +218,23 @@ class Router:
 
     def statistics(self) -> RouterStatistics:
         counts = self._counts
+        with self._lock:
+            straight = tuple(self._straight.items())
+        routes, targets = Counter(self._routes), Counter(self._targets)
+        for decision, count in straight:
+            routes[decision.route.value] += count
+            targets[decision.target] += count
+        in_all = sum(count for _, count in straight)
         return RouterStatistics(
-            calls=counts["calls"],
-            succeeded=counts["succeeded"],
+            calls=counts["calls"] + in_all,
+            succeeded=counts["succeeded"] + in_all,
             failed=counts["failed"],
             cancelled=counts["cancelled"],
             retries=self._retried.total(),
             fallbacks=counts["fallbacks"],
             in_flight=counts["in_flight"],
-            by_route=MappingProxyType(dict(self._routes)),
-            by_target=MappingProxyType(dict(self._targets)),
+            by_route=MappingProxyType(dict(routes)),
+            by_target=MappingProxyType(dict(targets)),
             by_retry=MappingProxyType(dict(self._retried)),
             used=self._used,
         )
@@ -270,10 +276,10 @@ class Router:
         self._targets[decision.target] += 1
 
     def __repr__(self) -> str:
-        counts = self._counts
+        statistics = self.statistics()
         return (
-            f"<Router [{self.strategy}, {self.lm.model}, calls: {counts['calls']}, "
-            f"in flight: {counts['in_flight']}, failed: {counts['failed']}]>"
+            f"<Router [{self.strategy}, {self.lm.model}, calls: {statistics.calls}, "
+            f"in flight: {statistics.in_flight}, failed: {statistics.failed}]>"
         )
 
 
