@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 import platformdirs
 import pydantic
-from jupyter_core.paths import jupyter_runtime_dir
+from jupyter_core.paths import jupyter_data_dir, jupyter_runtime_dir
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
@@ -36,6 +36,10 @@ def _default_cache_dir() -> Path:
     return platformdirs.user_cache_path("dspex-lab", appauthor=False)
 
 
+def _default_data_dir() -> Path:
+    return Path(jupyter_data_dir()) / "dspex-lab"
+
+
 class PoolSpec(BaseModel):
     """What a pool of workers is: how many, how large, where and for how long. Sizes in MB, times in seconds."""
 
@@ -47,6 +51,8 @@ class PoolSpec(BaseModel):
     min_ready: int = Field(default=0, ge=0)
     #: Calls that one worker may have at the same time; above 1 only asynchronous operations overlap.
     concurrency: int = Field(default=1, ge=1, le=1024)
+    #: Questions to remote models that one worker may have at the same time beside those: they only wait.
+    light_concurrency: int = Field(default=128, ge=1, le=4096)
     max_memory_mb: int = Field(default=512, ge=64)
     gpu: Literal["off", "auto", "required"] = "off"
     #: Another interpreter for the workers; None: forked from the zygote.
@@ -146,6 +152,12 @@ class Settings(BaseSettings):
     trace_max_size_mb: int = Field(default=256, ge=1)
     record_prompts: bool = True
 
+    #: Private folder of what outlives the machine's power: the journal of runs. Made with mode 0700.
+    data_dir: Path = Field(default_factory=_default_data_dir)
+    #: Finished runs that are kept; unfinished ones are kept four times as long, and as many.
+    journal_max_age_days: float = Field(default=30.0, gt=0)
+    journal_max_runs: int = Field(default=1000, ge=1)
+
     @classmethod
     def create(cls, **values: Any) -> Settings:
         """Settings from ``values`` over the environment, or a :class:`ConfigurationError` that names the key."""
@@ -165,6 +177,11 @@ class Settings(BaseSettings):
     def trace_file(self) -> Path:
         """Where the host keeps runs, events and spans: an SQLite file of mode 0600."""
         return self.runtime_dir / "traces.sqlite"
+
+    @property
+    def journal_file(self) -> Path:
+        """Where notebooks keep the steps that their runs have finished: an SQLite file of mode 0600."""
+        return self.data_dir / "journal.sqlite"
 
     def private_runtime_dir(self) -> Path:
         """The runtime folder, made if need be, 0700 and the user's own. Raises ``ConfigurationError``."""

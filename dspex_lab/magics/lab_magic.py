@@ -1,4 +1,4 @@
-"""``%lab``: questions and orders in one line: status, start, stop, lm, pools, jobs, logs, connect, help."""
+"""``%lab``: questions and orders in one line: status, start, stop, lm, pools, jobs, runs, logs, connect, help."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dspex_lab.calls import LmSpec
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics import help as help_texts
+from dspex_lab.pipelines import run_table
 from dspex_lab.settings import PoolSpec
 
 __all__ = ["COMMANDS", "Text", "run_command"]
@@ -109,6 +110,8 @@ def _setting(text: str) -> tuple[str, Any]:
     return name, value
 
 
+#: So many runs are shown; lab.runs() has them all.
+_SHOWN_RUNS = 50
 _NO_HOST = "No pool host runs; the first call starts one, and so does %lab start."
 _SECRETS = frozenset({"api_key", "key", "apikey", "token", "secret", "password"})
 
@@ -189,6 +192,12 @@ def _jobs(*arguments: str) -> Any:
     return Text("\n".join(lines) or "There is no job; current_lab().start_job(function, ...) begins one.")
 
 
+def _runs(*arguments: str) -> Any:
+    _takes("no argument", arguments, 0)
+    records = current_lab().history.records(limit=_SHOWN_RUNS)
+    return run_table(records) if records else Text("No run was written down yet.")
+
+
 def _logs(*arguments: str) -> Any:
     _takes("at most one worker", arguments, 0, 1)
     logs = current_lab().logs()
@@ -223,6 +232,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "lm": _lm,
     "pools": _pools,
     "jobs": _jobs,
+    "runs": _runs,
     "logs": _logs,
     "connect": _connect,
     "help": _help,
