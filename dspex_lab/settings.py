@@ -89,6 +89,8 @@ def default_pools() -> tuple[PoolSpec, ...]:
     """The pools that every host has."""
     return (
         PoolSpec(name="general", size=8, min_ready=1, max_memory_mb=512),
+        # Optimizers compute for a long time and hold a whole training set: few of them, and large.
+        PoolSpec(name="optimizer", size=2, max_memory_mb=4096, env={"OMP_NUM_THREADS": "4"}, op_timeout_s=24 * 3600.0),
         PoolSpec(name="neural", size=1, concurrency=8, max_memory_mb=8192, gpu="auto", idle_retire_s=1800.0),
         PoolSpec(name="sandbox", size=2, max_memory_mb=512, sandbox="on", op_timeout_s=30.0),
     )

@@ -64,6 +64,8 @@ def _lab_words(line: str) -> tuple[str, Iterable[str]]:
     pools = [spec.name for spec in default_pools()]
     if len(words) == 2 and words[0] in ("start", "pools"):
         return words[1], [*pools, *(_POOL_VERBS if words[0] == "pools" else ())]
+    if words[0] == "jobs" and len(words) == 2:
+        return words[1], ["cancel"]
     if words[0] == "pools" and words[1] in ("restart", "remove"):
         return words[-1], pools
     if len(words) > 3 and words[0] == "pools" and words[1] == "add":

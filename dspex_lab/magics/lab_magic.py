@@ -1,4 +1,4 @@
-"""``%lab``: questions and orders in one line: status, start, stop, lm, pools, runs, logs, connect, help."""
+"""``%lab``: questions and orders in one line: status, start, stop, lm, pools, runs, jobs, logs, connect, help."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from time import ctime
 from typing import Any
 
 from dspex_lab.calls import LmSpec
@@ -52,7 +53,11 @@ def run_command(line: str) -> Any:
 
 def _takes(count: str, arguments: tuple[str, ...], *allowed: int) -> None:
     if len(arguments) not in allowed:
-        raise ConfigurationError(f"That takes {count}.", "%lab", count, " ".join(arguments), hint="See %lab help.")
+        raise _unfit(count, arguments)
+
+
+def _unfit(count: str, arguments: tuple[str, ...]) -> ConfigurationError:
+    return ConfigurationError(f"That takes {count}.", "%lab", count, " ".join(arguments), hint="See %lab help.")
 
 
 def _status(*arguments: str) -> Any:
@@ -119,30 +124,38 @@ def _describe(lm: LmSpec) -> str:
 
 
 def _pools(*arguments: str) -> Any:
-    lab: Lab = current_lab()
-    if arguments[:1] == ("add",):
-        _takes("a name, and options of PoolSpec", arguments[1:2], 1)
-        lab.add_pool(_spec(arguments[1], *arguments[2:]))
-        return lab.status()
-    _takes("nothing, a pool and its size, or add, restart or remove and a pool", arguments, 0, 2)
-    if not arguments:
-        return _shown(lab)
-    name, size = arguments
-    if name == "restart":
-        count = lab.restart_pool(size)
-        return Text(f"{count} worker{'' if count == 1 else 's'} of {size} will be replaced, after the calls under way.")
-    if name == "remove":
-        lab.remove_pool(size)
-        return lab.status()
-    if not size.isdigit():
+    lab = current_lab()
+    match arguments:
+        case ():
+            return _shown(lab)
+        case ("add",):
+            raise _unfit("a name, and options of PoolSpec", arguments)
+        case ("add", name, *options):
+            lab.add_pool(_spec(name, *options))
+            return lab.status()
+        case ("restart", name):
+            count = lab.restart_pool(name)
+            workers = "1 worker" if count == 1 else f"{count} workers"
+            return Text(f"{workers} of {name} will be replaced, after the calls under way.")
+        case ("remove", name):
+            lab.remove_pool(name)
+            return lab.status()
+        case (name, size):
+            return lab.resize(name, _size(name, size))
+        case _:
+            raise _unfit("nothing, a pool and its size, or add, restart or remove and a pool", arguments)
+
+
+def _size(pool: str, text: str) -> int:
+    if not text.isdigit():
         raise ConfigurationError(
-            f"{size!r} is no size of a pool.",
-            f"pools.{name}.size",
+            f"{text!r} is no size of a pool.",
+            f"pools.{pool}.size",
             "a number",
-            size,
-            hint=f"Write a number, as in %lab pools {name} 4.",
+            text,
+            hint=f"Write a number, as in %lab pools {pool} 4.",
         )
-    return lab.resize(name, int(size))
+    return int(text)
 
 
 def _spec(name: str, *settings: str) -> PoolSpec:
@@ -170,6 +183,19 @@ def _runs(*arguments: str) -> Any:
     _takes("no argument", arguments, 0)
     records = current_lab().history.records(limit=_SHOWN_RUNS)
     return run_table(records) if records else Text("No run was written down yet.")
+
+
+def _jobs(*arguments: str) -> Any:
+    lab = current_lab()
+    if arguments[:1] == ("cancel",):
+        _takes("one job, by its id", arguments[1:], 1)
+        lab.job(arguments[1]).cancel()
+        return Text("The job is told to stop.")
+    _takes("nothing, or cancel and a job's id", arguments, 0)
+    if not lab.has_host():
+        return Text(_NO_HOST)
+    lines = [f"{one.id}  {one.state:<9}  {one.pool}  {ctime(one.submitted_at)}" for one in lab.jobs()]
+    return Text("\n".join(lines) or "There is no job; current_lab().start_job(function, ...) begins one.")
 
 
 def _logs(*arguments: str) -> Any:
@@ -206,6 +232,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "lm": _lm,
     "pools": _pools,
     "runs": _runs,
+    "jobs": _jobs,
     "logs": _logs,
     "connect": _connect,
     "help": _help,

@@ -6,19 +6,21 @@ Values only; what the options of a step mean to a plan is ``overrides``' busines
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
 from dspex_lab.errors import ConfigurationError
+from dspex_lab.router import Budget
 
 __all__ = ["RunOptions", "options_from_plain", "options_to_plain"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The options of a run. ``timeout_s`` bounds the whole of it, in seconds; None: no limit.
+    """The options of a run. ``timeout_s`` bounds the whole of it, in seconds; None: no limit. ``budget`` says what its
+    language models may use.
 
     ``continue_on_error`` records the errors of steps and gives what could be had. ``stream`` asks for tokens.
     ``steps`` holds options for single steps by their names, dotted where they stand inside others:
@@ -27,6 +29,7 @@ class RunOptions:
     """
 
     timeout_s: float | None = None
+    budget: Budget | None = None
     continue_on_error: bool = False
     stream: bool = True
     journal: bool = True
@@ -35,6 +38,14 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise ConfigurationError("timeout_s is more than zero.", "timeout_s", "seconds", str(self.timeout_s))
+        if self.budget is not None and not isinstance(self.budget, Budget):
+            raise ConfigurationError(
+                f"A {type(self.budget).__name__} is no budget.",
+                "budget",
+                "a Budget",
+                repr(self.budget),
+                hint="For example budget=Budget(max_tokens_total=20_000, deadline_s=60).",
+            )
         for name, given in self.steps.items():
             if not isinstance(given, Mapping):
                 raise ConfigurationError(
@@ -67,13 +78,16 @@ def options_to_plain(options: RunOptions) -> dict[str, Any]:
     key never gets into a file."""
     plain = {one.name: getattr(options, one.name) for one in fields(options)}
     steps = {name: _only_plain(given) for name, given in options.steps.items()}
-    return {**_only_plain(plain), "steps": {name: given for name, given in steps.items() if given}}
+    budget = None if options.budget is None else asdict(options.budget)
+    return {**_only_plain(plain), "budget": budget, "steps": {name: given for name, given in steps.items() if given}}
 
 
 def options_from_plain(data: Mapping[str, Any]) -> RunOptions:
     """The inverse of :func:`options_to_plain`; options that are not known here are left out."""
     known = {one.name for one in fields(RunOptions)}
-    return RunOptions(**{name: value for name, value in data.items() if name in known})
+    values = {name: value for name, value in data.items() if name in known}
+    budget = values.get("budget")
+    return RunOptions(**{**values, "budget": None if budget is None else Budget(**budget)})
 
 
 def _only_plain(values: Mapping[str, Any]) -> dict[str, Any]:

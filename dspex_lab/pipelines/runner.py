@@ -23,7 +23,7 @@ from dspex_lab.pipelines.plan import Block, Plan, PlanStep
 from dspex_lab.pipelines.record import Record
 from dspex_lab.pipelines.result import StepMetrics, StepStatus, usage_data
 from dspex_lab.pipelines.steps import Each, Leaf, When
-from dspex_lab.router import EmitEvent, Outcome, Router, RunContext
+from dspex_lab.router import Account, EmitEvent, Outcome, Router, RunContext
 
 __all__ = ["PlanRun", "RunSettings", "summed"]
 
@@ -60,10 +60,14 @@ class PlanRun:
         self.metrics: dict[str, StepMetrics] = {}
         self.records: dict[str, Record] = {}
         self.errors: dict[str, LabError] = {}
+        #: What the run has used of its budget, from its start on; None without a budget.
+        self.account: Account | None = None
 
     async def run(self, inputs: Values) -> dict[str, Any]:
         """Every field that the steps wrote. Raises the first step's error (a ``LabError``, with the name of its step in
         ``errors``); those under way are cancelled then, unless errors are only to be recorded."""
+        budget = self._settings.options.budget
+        self.account = None if budget is None else Account(budget, self._clock)
         return await self._block(self._plan.block, inputs, "")
 
     # --- blocks ---------------------------------------------------------------------------------------------------
@@ -149,6 +153,7 @@ class PlanRun:
             step.name,
             TraceContext(self._settings.run_id, secrets.token_hex(8)),
             self._settings.options.stream,
+            self.account,
         )
         return await self._router.execute(leaf.operation, inputs, options=leaf.options, context=context)
 

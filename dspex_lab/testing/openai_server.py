@@ -11,7 +11,7 @@ import contextlib
 import json
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,8 @@ __all__ = ["OpenAiServer", "ServerStatistics"]
 
 _START_TIMEOUT_S = 10.0
 _MAX_BODY_BYTES = 16 * 1024 * 1024
-#: How often it is looked whether the reader of an answer is still there.
-_WATCH_S = 0.01
+#: Connections that may knock at the same time.
+_BACKLOG = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class OpenAiServer:
 
     async def _serve(self, is_ready: threading.Event) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        server = await self._loop.create_server(self._protocol, "127.0.0.1", 0, backlog=_BACKLOG)
         self._port = server.sockets[0].getsockname()[1]
         is_ready.set()
         await self._stopped.wait()
@@ -107,6 +107,9 @@ class OpenAiServer:
         await asyncio.gather(*open_now, return_exceptions=True)
 
     # --- one connection -------------------------------------------------------------------------------------------
+
+    def _protocol(self) -> asyncio.StreamReaderProtocol:
+        return asyncio.StreamReaderProtocol(_Watched(), self._connected)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -132,14 +135,16 @@ class OpenAiServer:
         self.authorizations.append(headers.get("authorization", ""))
         behaviour = self._script.popleft() if self._script else self.behaviour
         work = asyncio.ensure_future(self._answer(Answer(request, behaviour), behaviour, writer))
+        if isinstance(reader, _Watched):
+            reader.on_end(work.cancel)
         try:
-            while not work.done():
-                await asyncio.wait({work}, timeout=_WATCH_S)
-                if reader.at_eof() and not work.done():
-                    self._counts["broken"] += 1
-                    self.reader_left.set()
-                    return False
-            return work.result()
+            return await work
+        except asyncio.CancelledError:
+            if not reader.at_eof() and reader.exception() is None:
+                raise
+            self._counts["broken"] += 1
+            self.reader_left.set()
+            return False
         finally:
             work.cancel()
 
@@ -158,6 +163,30 @@ class OpenAiServer:
     def __repr__(self) -> str:
         seen = self.statistics()
         return f"<OpenAiServer [{self.api_base}, requests: {seen.requests}, connections: {seen.connections}]>"
+
+
+class _Watched(asyncio.StreamReader):
+    """Says so when the other side has gone, without being read."""
+
+    _listener: Callable[[], object] | None = None
+
+    def on_end(self, listener: Callable[[], object]) -> None:
+        """Call ``listener()`` at the end of what comes, in place of the listener before; now, if it has ended."""
+        self._listener = listener
+        if self.at_eof() or self.exception() is not None:
+            listener()
+
+    def feed_eof(self) -> None:
+        super().feed_eof()
+        self._tell()
+
+    def set_exception(self, exc: Exception) -> None:
+        super().set_exception(exc)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._listener is not None:
+            self._listener()
 
 
 async def _send_reply(writer: asyncio.StreamWriter, answer: Answer, behaviour: Behaviour) -> bool:

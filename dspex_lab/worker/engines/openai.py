@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import httpx
+import aiohttp
 
 from dspex_lab.calls import LmReply, LmRequest, LmSpec
 from dspex_lab.errors import DeadlineExceeded, ModelError
 from dspex_lab.worker.engines.base import OnText
+from dspex_lab.worker.engines.http_client import HttpClient
 from dspex_lab.worker.engines.http_errors import complaint, key_hint, status_error
 from dspex_lab.worker.engines.wire_form import ReplyReader, find_refusal, request_body
 
 __all__ = ["OPENAI_API_BASE", "OpenAiEngine"]
 
 OPENAI_API_BASE = "https://api.openai.com/v1"
-_CONNECT_TIMEOUT_S = 10.0
 _END_OF_STREAM_S = 0.25
 
 
@@ -29,12 +29,8 @@ class OpenAiEngine:
     What an endpoint refuses (JSON schemas, usage in streams, ``max_tokens``) is remembered for it and not sent again.
     """
 
-    def __init__(self, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._client = httpx.AsyncClient(
-            transport=transport,
-            timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),  # the whole request is bounded by lm.timeout_s
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-        )
+    def __init__(self) -> None:
+        self._client = HttpClient()
         self._refused: dict[tuple[str, str], frozenset[str]] = {}
 
     async def complete(self, request: LmRequest, on_text: OnText | None = None) -> LmReply:
@@ -44,18 +40,18 @@ class OpenAiEngine:
         try:
             async with asyncio.timeout(lm.timeout_s) as limit:
                 return await self._answer(request, on_text)
+        except aiohttp.InvalidURL as error:
+            raise ModelError(f"The API base {lm.api_base!r} is no address.", lm.model) from error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise _broken(lm, f"cannot be reached at {_base(lm)}") from error
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError) as error:
+            raise _broken(lm, "ended in the middle of its answer") from error
+        except aiohttp.ClientError as error:
+            raise _broken(lm, f"broke the connection ({type(error).__name__})") from error
         except TimeoutError as error:
             if not limit.expired():
                 raise
             raise DeadlineExceeded(f"{lm.model} did not answer within {lm.timeout_s:g} s.") from error
-        except httpx.RemoteProtocolError as error:
-            raise _broken(lm, "ended in the middle of its answer") from error
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise _broken(lm, f"cannot be reached at {_base(lm)}") from error
-        except httpx.HTTPError as error:
-            raise _broken(lm, f"broke the connection ({type(error).__name__})") from error
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise ModelError(f"The API base {lm.api_base!r} is no address.", lm.model) from error
 
     async def _answer(self, request: LmRequest, on_text: OnText | None) -> LmReply:
         key = (_base(request.lm), request.lm.model)
@@ -72,15 +68,16 @@ class OpenAiEngine:
         """The reply, or what the endpoint refuses and can be left out."""
         reader = ReplyReader(request)
         url = f"{_base(request.lm)}/chat/completions"
-        async with self._client.stream("POST", url, json=body, headers=_headers(request.lm)) as response:
-            if response.status_code >= 400:
-                text = (await response.aread()).decode(errors="replace")
-                refusal = find_refusal(body, complaint(text)) if response.status_code in (400, 422) else None
+        content = json.dumps(body, ensure_ascii=False).encode()
+        async with self._client.post(url, content, _headers(request.lm)) as response:
+            if response.status >= 400:
+                text = (await response.read()).decode(errors="replace")
+                refusal = find_refusal(body, complaint(text)) if response.status in (400, 422) else None
                 if refusal is not None:
                     return refusal
-                raise status_error(request.lm, response.status_code, text, response.headers)
+                raise status_error(request.lm, response.status, text, response.headers)
             if on_text is None or "text/event-stream" not in response.headers.get("content-type", ""):
-                reader.read_body(_decode(request.lm, await response.aread()))
+                reader.read_body(_decode(request.lm, await response.read()))
                 reply = reader.reply()
                 if on_text is not None:
                     await on_text(reply.text)
@@ -95,12 +92,12 @@ class OpenAiEngine:
         return f"<OpenAiEngine [{'closed' if self._client.is_closed else 'open'}, endpoints: {len(self._refused)}]>"
 
 
-async def _read_stream(response: httpx.Response, reader: ReplyReader, on_text: OnText) -> None:
-    lines = response.aiter_lines()
+async def _read_stream(response: aiohttp.ClientResponse, reader: ReplyReader, on_text: OnText) -> None:
+    lines = _lines(response)
     async for line in lines:
-        if not line.startswith("data:"):
+        if not line.startswith(b"data:"):
             continue
-        data = line[5:].strip()
+        data = line[5:].strip().decode(errors="replace")
         if text := reader.read_event(data):
             await on_text(text)
         if data == "[DONE]":
@@ -110,6 +107,17 @@ async def _read_stream(response: httpx.Response, reader: ReplyReader, on_text: O
         async with asyncio.timeout(_END_OF_STREAM_S):
             async for _ in lines:
                 pass
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The lines as they come, however long; the last one needs no end."""
+    rest = b""
+    async for piece in response.content.iter_any():
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            yield line
+    if rest:
+        yield rest
 
 
 def _decode(lm: LmSpec, content: bytes) -> Mapping[str, Any]:
@@ -135,4 +143,5 @@ def _name(lm: LmSpec) -> str:
 
 
 def _headers(lm: LmSpec) -> dict[str, str]:
-    return {"Authorization": f"Bearer {lm.api_key}"} if lm.api_key else {}
+    kind = {"Content-Type": "application/json"}
+    return {"Authorization": f"Bearer {lm.api_key}", **kind} if lm.api_key else kind

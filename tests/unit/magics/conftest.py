@@ -36,6 +36,15 @@ STATUS = {
     },
 }
 
+JOB = {
+    "id": "0123abcd",
+    "op": "python.call",
+    "pool": "optimizer",
+    "state": "running",
+    "submitted_at": 1_790_000_000.0,
+    "ended_at": None,
+}
+
 
 @pytest.fixture(scope="module")
 def shell() -> Iterator[InteractiveShell]:
@@ -67,6 +76,8 @@ def backend() -> FakeBackend:
         "pools.restart": lambda name: 2,
         "pools.remove": lambda name: None,
         "logs": dict([log, ("general-1.log", "hello")]),
+        "jobs.list": [JOB],
+        "jobs.cancel": lambda job: None,
         "worker.connection": lambda worker: f"/run/{worker}/kernel.json",
     }
     return FakeBackend({"dspy.run": answer}, replies=replies)

@@ -40,6 +40,8 @@ def test_questions_about_pools_show_the_host(line: str) -> None:
         ("logs general-1", "── general-1.log\nhello"),
         ("connect general-1", "jupyter console --existing /run/general-1/kernel.json"),
         ("pools restart general", "2 workers of general will be replaced"),
+        ("jobs", "0123abcd  running    optimizer"),
+        ("jobs cancel 0123abcd", "The job is told to stop."),
         ("help", "%lab stop"),
     ],
 )
@@ -62,6 +64,8 @@ def test_commands_answer_in_text(line: str, words: str) -> None:
         ("pools add big size=0", "The setting pools.big.size cannot be used", ""),
         ("pools add Big", "The setting pools.Big.name cannot be used", ""),
         ("pools general many", "'many' is no size of a pool.", "%lab pools general 4"),
+        ("jobs stop", "That takes nothing, or cancel and a job's id.", "%lab help"),
+        ("jobs cancel", "That takes one job, by its id.", "%lab help"),
         ("logs a b", "That takes at most one worker.", "%lab help"),
         ("logs nobody", "There is no log of 'nobody'.", "%lab logs"),
         ("connect", "That takes one worker.", "%lab help"),
