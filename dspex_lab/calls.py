@@ -20,11 +20,15 @@ __all__ = [
     "LmRequest",
     "LmSpec",
     "Needs",
+    "Priority",
     "Result",
     "TraceContext",
     "Usage",
     "new_id",
 ]
+
+#: Which calls go first where they wait for a worker.
+Priority = Literal["interactive", "batch"]
 
 #: In place of a pool's name: the host picks one that has what the call needs.
 ANY_POOL = "any"
@@ -157,7 +161,10 @@ class Call:
     stream: bool = False
     credit: int = 64
     idempotent: bool = False
-    priority: Literal["interactive", "batch"] = "interactive"
+    priority: Priority = "interactive"
+    #: It only waits for something elsewhere, as for a remote model's answer: a worker has many of these at a time
+    #: beside its other calls (``PoolSpec.light_concurrency``).
+    light: bool = False
     #: What the worker must have; with the pool :data:`ANY_POOL` the host picks the pool by it.
     needs: Needs | None = None
     #: It goes on when its caller leaves; its value is kept by the host, and is asked for by the call's id.

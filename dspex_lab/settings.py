@@ -46,6 +46,8 @@ class PoolSpec(BaseModel):
     min_ready: int = Field(default=0, ge=0)
     #: Calls that one worker may have at the same time; above 1 only asynchronous operations overlap.
     concurrency: int = Field(default=1, ge=1, le=1024)
+    #: Questions to remote models that one worker may have at the same time beside those: they only wait.
+    light_concurrency: int = Field(default=128, ge=1, le=4096)
     max_memory_mb: int = Field(default=512, ge=64)
     gpu: Literal["off", "auto", "required"] = "off"
     #: Another interpreter for the workers; None: forked from the zygote.

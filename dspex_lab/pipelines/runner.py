@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dspex_lab.calls import TraceContext
+from dspex_lab.calls import Priority, TraceContext
 from dspex_lab.clock import Clock
 from dspex_lab.errors import Cancelled, LabError
 from dspex_lab.pipelines.failures import as_lab_error
@@ -32,10 +32,14 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What holds for a whole run: its id, and how it is to go."""
+    """What holds for a whole run: its id, and how it is to go.
+
+    ``priority`` "batch" lets the calls of those who wait go first; a run that is not traced leaves no spans."""
 
     run_id: str
     options: RunOptions = field(default_factory=RunOptions)
+    priority: Priority = "interactive"
+    is_traced: bool = True
 
 
 class PlanRun:
@@ -147,13 +151,16 @@ class PlanRun:
         return known
 
     async def _leaf(self, step: PlanStep, leaf: Leaf, inputs: Values) -> Outcome:
+        settings = self._settings
+        trace = TraceContext(settings.run_id, secrets.token_hex(8)) if settings.is_traced else None
         context = RunContext(
             self._emit,
-            self._settings.run_id,
+            settings.run_id,
             step.name,
-            TraceContext(self._settings.run_id, secrets.token_hex(8)),
-            self._settings.options.stream,
+            trace,
+            settings.options.stream,
             self.account,
+            priority=settings.priority,
         )
         return await self._router.execute(leaf.operation, inputs, options=leaf.options, context=context)
 

@@ -4,6 +4,9 @@ A session that waits needs a worker of its own. It goes before the calls that wa
 otherwise: where a worker takes many calls at once, there is always one more that fits. While no worker idles and none
 can be started, the least busy one takes no more calls, and is checked out when it has finished those that it has.
 
+Light calls only wait for something elsewhere: they have a line and a limit of their own, so that neither kind keeps the
+other waiting.
+
 No I/O and no clock; ``broker`` takes the snapshot, asks :func:`assign` and acts.
 """
 
@@ -16,12 +19,18 @@ __all__ = ["Assignment", "PoolSnapshot", "WorkerSnapshot", "assign"]
 
 @dataclass(frozen=True, slots=True)
 class WorkerSnapshot:
-    """A worker as the decision sees it. ``idle_s`` is 0 while it has calls."""
+    """A worker as the decision sees it: the calls that it has, and beside them the light ones. ``idle_s`` is 0 while it
+    has any."""
 
     id: str
     is_ready: bool
     in_flight: int = 0
     idle_s: float = 0.0
+    light: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        return self.is_ready and not self.in_flight and not self.light
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +51,20 @@ class PoolSnapshot:
     held: int = 0
     #: Sessions with a call and no worker.
     sessions: int = 0
+    light_concurrency: int = 1
+    queued_light: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """``places[i]`` is the worker for the i-th waiting call, ``checkouts[i]`` that for the i-th waiting session; then
-    how many to start and which to retire."""
+    """``places[i]`` is the worker for the i-th waiting call, ``light_places[i]`` that for the i-th light one,
+    ``checkouts[i]`` that for the i-th waiting session; then how many to start and which to retire."""
 
     places: tuple[str, ...] = ()
     start: int = 0
     retire: tuple[str, ...] = ()
     checkouts: tuple[str, ...] = ()
+    light_places: tuple[str, ...] = ()
 
 
 def assign(pool: PoolSnapshot) -> Assignment:
@@ -69,44 +81,49 @@ def assign(pool: PoolSnapshot) -> Assignment:
     sessions = pool.sessions - len(checkouts)
     starting = sum(not worker.is_ready for worker in pool.workers)
     room = max(0, size - len(pool.workers) - pool.leaving) if pool.may_start else 0
-    places = _places(pool, _without_least_busy(serving, sessions - starting - room))
-    waiting = pool.queued - len(places)
-    missing = sessions - (-waiting // pool.concurrency) - starting
+    taking = _without_least_busy(serving, sessions - starting - room)
+    places = _places([(one.in_flight, one.id) for one in taking if one.is_ready], pool.concurrency, pool.queued)
+    light = _places([(one.light, one.id) for one in taking if one.is_ready], pool.light_concurrency, pool.queued_light)
+    waiting, waiting_light = pool.queued - len(places), pool.queued_light - len(light)
+    workers = max(-(-waiting // pool.concurrency), -(-waiting_light // pool.light_concurrency))
+    missing = sessions + workers - starting
     floor = pool.min_ready - (len(pool.workers) - len(checkouts))
     start = min(max(missing, floor, 0), room)
-    retired = _retired(pool, serving, set(places), is_waiting=waiting + sessions > 0)
-    return Assignment(places, start, (*_surplus(pool, size), *retired), checkouts)
+    retired = _retired(pool, serving, {*places, *light}, is_waiting=waiting + waiting_light + sessions > 0)
+    return Assignment(places, start, (*_surplus(pool, size), *retired), checkouts, light)
 
 
 def _checkouts(pool: PoolSnapshot, serving: tuple[WorkerSnapshot, ...]) -> tuple[str, ...]:
     if not pool.sessions:
         return ()
-    return tuple(worker.id for worker in serving if worker.is_ready and not worker.in_flight)[: pool.sessions]
+    return tuple(worker.id for worker in serving if worker.is_idle)[: pool.sessions]
 
 
 def _without_least_busy(workers: tuple[WorkerSnapshot, ...], count: int) -> tuple[WorkerSnapshot, ...]:
     """``workers`` but ``count`` ready ones, which are kept for sessions; of two that are as busy the older."""
     if count <= 0:
         return workers
-    ready = sorted((worker for worker in workers if worker.is_ready), key=lambda worker: worker.in_flight)
+    ready = sorted(
+        (worker for worker in workers if worker.is_ready), key=lambda worker: worker.in_flight + worker.light
+    )
     return tuple(ready[count:])
 
 
-def _places(pool: PoolSnapshot, workers: tuple[WorkerSnapshot, ...]) -> tuple[str, ...]:
-    if not pool.queued:
+def _places(loads: list[tuple[int, str]], limit: int, queued: int) -> tuple[str, ...]:
+    """The least loaded ones first; ``loads`` has what each worker has, the oldest first."""
+    if not queued:
         return ()
     free = [
-        (in_flight, order, worker.id)
-        for order, worker in enumerate(workers)
-        if worker.is_ready
-        for in_flight in range(worker.in_flight, pool.concurrency)
+        (place, order, worker_id)
+        for order, (load, worker_id) in enumerate(loads)
+        for place in range(load, min(limit, load + queued))
     ]
-    return tuple(worker_id for _, _, worker_id in sorted(free)[: pool.queued])
+    return tuple(worker_id for _, _, worker_id in sorted(free)[:queued])
 
 
 def _surplus(pool: PoolSnapshot, size: int) -> tuple[str, ...]:
     """Who idles and is too many."""
-    return tuple(worker.id for worker in pool.workers[size:] if worker.is_ready and not worker.in_flight)
+    return tuple(worker.id for worker in pool.workers[size:] if worker.is_idle)
 
 
 def _retired(
@@ -118,10 +135,7 @@ def _retired(
     overdue = [
         worker
         for worker in serving
-        if worker.is_ready
-        and not worker.in_flight
-        and worker.id not in given_calls
-        and worker.idle_s >= pool.idle_retire_s
+        if worker.is_idle and worker.id not in given_calls and worker.idle_s >= pool.idle_retire_s
     ]
     overdue.sort(key=lambda worker: -worker.idle_s)
     spare = max(0, len(serving) - pool.min_ready)

@@ -134,7 +134,7 @@ class Broker:
         session = None if submit.session is None else self.sessions.find(submit.session, peer)
         if session is not None and session.pool != submit.pool:
             raise ProtocolError(f"The session is of the pool {session.pool!r}, not of {submit.pool!r}.")
-        if (waiting := pool.waiting_in_line(session)) >= pool.spec.queue_limit:
+        if (waiting := pool.waiting_in_line(submit, session)) >= pool.spec.queue_limit:
             raise PoolSaturated(
                 f"The pool {pool.spec.name!r} has {waiting} calls waiting, its limit.",
                 hint="Wait for results before sending more, or raise the pool's size or queue_limit.",
@@ -150,8 +150,8 @@ class Broker:
         if pool.sessions:
             for call_id, worker in pool.next_of_sessions():
                 self._run(self.calls[call_id], worker, now)
-        for worker_id in assignment.places:
-            self._run(self.calls[pool.queue.take()], pool.workers[worker_id], now)
+        for call_id, worker in pool.next_calls(assignment):
+            self._run(self.calls[call_id], worker, now)
         for _ in range(assignment.start):
             self.workforce.start(pool)
         for worker_id in assignment.retire:
@@ -164,7 +164,7 @@ class Broker:
         call.phase, call.worker_id, call.started_at = CallPhase.RUNNING, worker.id, now
         call.attempts += 1
         call.credit_left = submit.credit if submit.stream else 0
-        worker.calls.add(submit.id)
+        worker.begin(submit)
         message = Run(
             id=submit.id,
             op=submit.op,
@@ -314,7 +314,7 @@ class Broker:
         )
         if call.submit.idempotent and call.is_untouched and error.retryable and call.attempts < _MAX_ATTEMPTS:
             call.phase, call.worker_id, call.interruptible = CallPhase.QUEUED, None, None
-            pool.queue.put_back(call.submit.id, call.caller, priority=call.submit.priority)
+            pool.line(call).put_back(call.submit.id, call.caller, priority=call.submit.priority)
         else:
             self._end(call, error)
 

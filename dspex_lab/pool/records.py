@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
 from dspex_lab.errors import LabError
-from dspex_lab.pool.assignment import PoolSnapshot, WorkerSnapshot
+from dspex_lab.pool.assignment import Assignment, PoolSnapshot, WorkerSnapshot
 from dspex_lab.pool.sessions import SessionRecord
 from dspex_lab.pool.waiting import WaitingCalls
 from dspex_lab.settings import PoolSpec
@@ -102,6 +103,8 @@ class WorkerRecord:
     peer: bytes | None = None
     pid: int | None = None
     calls: set[str] = field(default_factory=set)
+    #: Those of its calls that only wait for something elsewhere.
+    light: set[str] = field(default_factory=set)
     idle_since: float = 0.0
     last_heard: float = 0.0
     rss_bytes: int = 0
@@ -119,9 +122,16 @@ class WorkerRecord:
         self.phase = phase
         self.since = now
 
+    def begin(self, submit: Submit) -> None:
+        """It has one call more."""
+        self.calls.add(submit.id)
+        if submit.light:
+            self.light.add(submit.id)
+
     def finish(self, call_id: str, now: float) -> None:
         """It is done with the call, however that ended."""
         self.calls.discard(call_id)
+        self.light.discard(call_id)
         self.calls_done += 1
         if not self.calls:
             self.idle_since = now
@@ -171,6 +181,8 @@ class PoolRecord:
 
     spec: PoolSpec
     queue: WaitingCalls = field(default_factory=WaitingCalls)
+    #: The light calls that wait, in a line of their own: no long call stands before them.
+    light: WaitingCalls = field(default_factory=WaitingCalls)
     workers: dict[str, WorkerRecord] = field(default_factory=dict)
     sessions: dict[str, SessionRecord] = field(default_factory=dict)
     #: The sessions that wait for a worker; their owners take turns.
@@ -192,7 +204,7 @@ class PoolRecord:
         """Put the call at the end of its line: the pool's, or its session's."""
         submit, session = call.submit, call.session
         if session is None:
-            self.queue.add(submit.id, call.caller, priority=submit.priority)
+            self.line(call).add(submit.id, call.caller, priority=submit.priority)
             return
         session.line.add(submit.id, call.caller)
         if session.needs_worker() and session.id not in self.checkouts:
@@ -201,9 +213,15 @@ class PoolRecord:
     def remove_waiting(self, call: CallRecord) -> None:
         """Take the call out of its line; a session that has none left waits for no worker."""
         session = call.session
-        (self.queue if session is None else session.line).remove(call.submit.id)
+        self.line(call).remove(call.submit.id)
         if session is not None and not session.line and session.id in self.checkouts:
             self.checkouts.remove(session.id)
+
+    def line(self, call: CallRecord) -> WaitingCalls:
+        """Where the call waits: in its session's line, or in one of the pool's."""
+        if call.session is not None:
+            return call.session.line
+        return self.light if call.submit.light else self.queue
 
     def check_out(self, worker: WorkerRecord) -> None:
         """Give the worker to the session that is next, for good."""
@@ -218,9 +236,15 @@ class PoolRecord:
             if session.worker_id is not None and session.line and self.workers[session.worker_id].is_free()
         ]
 
+    def next_calls(self, assignment: Assignment) -> Iterator[tuple[str, WorkerRecord]]:
+        """The calls that are assigned, each taken out of its line, with its worker."""
+        for line, places in ((self.queue, assignment.places), (self.light, assignment.light_places)):
+            for worker_id in places:
+                yield line.take(), self.workers[worker_id]
+
     def take_all_waiting(self) -> tuple[str, ...]:
         """Every call that waits for a worker to be ready, taken out of its line."""
-        lines = [self.queue, *(self.sessions[session_id].line for session_id in self.checkouts.take_all())]
+        lines = [self.queue, self.light, *(self.sessions[session_id].line for session_id in self.checkouts.take_all())]
         return tuple(call_id for line in lines for call_id in line.take_all())
 
     def drop_session(self, session: SessionRecord) -> None:
@@ -229,9 +253,11 @@ class PoolRecord:
         if session.id in self.checkouts:
             self.checkouts.remove(session.id)
 
-    def waiting_in_line(self, session: SessionRecord | None) -> int:
-        """How many calls wait in the line that a call of ``session`` would join."""
-        return len(self.queue if session is None else session.line)
+    def waiting_in_line(self, submit: Submit, session: SessionRecord | None) -> int:
+        """How many calls wait in the line that this one would join."""
+        if session is not None:
+            return len(session.line)
+        return len(self.light if submit.light else self.queue)
 
     def snapshot(self, now: float) -> PoolSnapshot:
         """The pool as the pure decision sees it."""
@@ -239,8 +265,9 @@ class PoolRecord:
             WorkerSnapshot(
                 worker.id,
                 worker.phase is WorkerPhase.READY,
-                len(worker.calls),
+                len(worker.calls) - len(worker.light),
                 0.0 if worker.calls else now - worker.idle_since,
+                len(worker.light),
             )
             for worker in self.workers.values()
             if worker.session is None and worker.phase in (WorkerPhase.STARTING, WorkerPhase.READY)
@@ -256,6 +283,8 @@ class PoolRecord:
             leaving=sum(worker.phase is WorkerPhase.DRAINING for worker in self.workers.values()),
             held=sum(one.worker_id is not None for one in self.sessions.values()) if self.sessions else 0,
             sessions=len(self.checkouts) if self.sessions else 0,
+            light_concurrency=self.spec.light_concurrency,
+            queued_light=len(self.light),
         )
 
     def statistics(self, now: float) -> dict[str, Any]:
@@ -264,7 +293,7 @@ class PoolRecord:
         sessions = self.sessions.values()
         return {
             "spec": self.spec.model_dump(),
-            "queued": len(self.queue) + sum(len(session.line) for session in sessions),
+            "queued": len(self.queue) + len(self.light) + sum(len(session.line) for session in sessions),
             "counters": asdict(self.counters),
             "trouble": self.trouble,
             "sessions": [session.statistics(now) for session in sessions],

@@ -107,7 +107,7 @@ class Workforce:
     def remove(self, name: str) -> None:
         """Let go of a pool that nobody uses. ``ConfigurationError`` while there are calls or sessions in it."""
         pool = self.pool(name)
-        calls = len(pool.queue) + sum(len(worker.calls) for worker in pool.workers.values())
+        calls = len(pool.queue) + len(pool.light) + sum(len(worker.calls) for worker in pool.workers.values())
         if calls or pool.sessions:
             used = f"{calls} calls and {len(pool.sessions)} sessions"
             raise ConfigurationError(
@@ -169,7 +169,8 @@ class Workforce:
             has_gpu=self._kernels.has_gpu(spec),
             is_sandbox=spec.sandbox == "on",
             labels=frozenset(spec.labels),
-            free=spec.size * spec.concurrency - sum(len(worker.calls) for worker in pool.workers.values()),
+            free=spec.size * spec.concurrency
+            - sum(len(worker.calls) - len(worker.light) for worker in pool.workers.values()),
             waiting=len(pool.queue),
         )
 

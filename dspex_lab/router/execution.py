@@ -150,6 +150,7 @@ def call_settings(task: Task, default_lm: LmSpec) -> CallSettings:
         is_streaming=task.is_streaming,
         feedback=task.feedback,
         needs=task.options.needs,
+        priority=task.context.priority,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dspex_lab.calls import LmSpec, Needs, TraceContext, Usage
+from dspex_lab.calls import LmSpec, Needs, Priority, TraceContext, Usage
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.router.budget import Account
 from dspex_lab.router.cache_policy import CachePolicy
@@ -106,6 +106,8 @@ class RunContext:
     trace: TraceContext | None = None
     is_streaming: bool = False
     account: Account | None = None
+    #: Whether its calls are somebody's who waits, or go behind those.
+    priority: Priority = "interactive"
 
     def emit(self, name: str, /, **attributes: Any) -> None:
         self.send(name, self.trace, run_id=self.run_id, step=self.step, **attributes)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dspex_lab.calls import Call, Code, LmSpec, Needs, TraceContext
+from dspex_lab.calls import Call, Code, LmSpec, Needs, Priority, TraceContext
 from dspex_lab.router.operation import Operation
 from dspex_lab.signatures import CompiledSignature
 
@@ -31,6 +31,7 @@ class CallSettings:
     is_streaming: bool = False
     feedback: str = ""
     needs: Needs | None = None
+    priority: Priority = "interactive"
 
 
 BuildCall = Callable[[Operation, Mapping[str, Any], CallSettings], Call]
@@ -98,6 +99,7 @@ def _call(op: str, args: Mapping[str, Any], operation: Operation, settings: Call
         stream=settings.is_streaming,
         idempotent=operation.is_idempotent,
         needs=settings.needs,
+        priority=settings.priority,
     )
 
 

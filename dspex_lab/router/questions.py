@@ -93,6 +93,8 @@ class Question:
             trace=settings.trace,
             stream=settings.is_streaming,
             idempotent=operation.is_idempotent,
+            priority=settings.priority,
+            light=not self.request.lm.is_local,
         )
 
     def fields(self) -> FieldStream:

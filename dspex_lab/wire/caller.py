@@ -206,6 +206,7 @@ class Caller:
             priority=0 if call.priority == "interactive" else 1,
             needs=_demands(call.needs),
             detached=call.detached,
+            light=call.light,
         )
         try:
             self.send(message, payload)

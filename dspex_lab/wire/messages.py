@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 #: Raised with every change to the shape of a message. Golden bytes: ``tests/unit/wire/``.
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True):
@@ -78,7 +78,7 @@ class Hello(Message, frozen=True, tag="hello"):
 
 class Submit(Message, frozen=True, tag="submit"):
     """A call to run; the payload holds its arguments. ``timeout_s`` is what is left of the caller's time; among
-    waiting calls a lower ``priority`` is served first."""
+    waiting calls a lower ``priority`` is served first. A ``light`` one only waits for something elsewhere."""
 
     id: str
     op: str
@@ -94,6 +94,7 @@ class Submit(Message, frozen=True, tag="submit"):
     priority: int = 0
     needs: Demands | None = None
     detached: bool = False
+    light: bool = False
 
 
 class Cancel(Message, frozen=True, tag="cancel"):

@@ -41,11 +41,11 @@ FROM_PEER: list[tuple[Message, str]] = [
     ),
     (
         Submit(id="c", op="a.b", pool="p", timeout_s=1.5),
-        "85a474797065a67375626d6974a26964a163a26f70a3612e62a4706f6f6ca170a974696d656f75745f73cb3ff8000000000000",
+        "de0005a474797065a67375626d6974a26964a163a26f70a3612e62a4706f6f6ca170a974696d656f75745f73cb3ff8000000000000",
     ),
     (
         Submit(id="c", op="a.b", pool="any", needs=Demands(gpu=True, memory_mb=9, labels=("l",))),
-        "85a474797065a67375626d6974a26964a163a26f70a3612e62a4706f6f6ca3616e79a56e6565647393c30991a16c",
+        "de0005a474797065a67375626d6974a26964a163a26f70a3612e62a4706f6f6ca3616e79a56e6565647393c30991a16c",
     ),
     (Cancel("c"), "82a474797065a663616e63656ca26964a163"),
     (Credit("c", 3), "83a474797065a6637265646974a26964a163a5636f756e7403"),
@@ -79,7 +79,7 @@ BOTH_WAYS = [entry for entry in FROM_PEER if isinstance(entry[0], Cancel | Credi
 @pytest.mark.parametrize(("message", "golden"), [*FROM_PEER, *FROM_HOST], ids=lambda one: type(one).__name__)
 def test_bytes_are_golden(message: Message, golden: str) -> None:
     """The bytes of a message change only together with the protocol's version."""
-    assert PROTOCOL_VERSION == 4
+    assert PROTOCOL_VERSION == 5
     assert bytes(pack(message)[0]).hex() == golden
 
 
