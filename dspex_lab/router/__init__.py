@@ -10,6 +10,7 @@ from dspex_lab.router.native import call_plain
 from dspex_lab.router.operation import EmitEvent, Implementation, Operation, Options, Outcome, RunContext, needs_of
 from dspex_lab.router.python_calls import BuildCall, CallSettings, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
+from dspex_lab.router.result_cache import ResultCaches
 from dspex_lab.router.retry import RetryPolicy
 from dspex_lab.router.router import Router
 from dspex_lab.router.straight import call_straight, may_be_straight, tell_straight
@@ -33,6 +34,7 @@ __all__ = [
     "Options",
     "Outcome",
     "Registry",
+    "ResultCaches",
     "RetryPolicy",
     "Route",
     "Router",

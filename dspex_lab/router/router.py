@@ -19,12 +19,14 @@ from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import Cancelled, ConfigurationError, LabError, PythonError
 from dspex_lab.router.blame import target_of
 from dspex_lab.router.breaker import BreakerPolicy, Breakers
+from dspex_lab.router.cache_policy import CachePolicy
 from dspex_lab.router.execution import Attempt, NativeAttempt, OnChunk, PythonAttempt, Task, run_attempts
 from dspex_lab.router.fallback import Alternative, alternatives, may_fall_back
 from dspex_lab.router.hybrid import HybridAttempt
 from dspex_lab.router.operation import Operation, Options, Outcome, RunContext
 from dspex_lab.router.python_calls import BuildCall, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
+from dspex_lab.router.result_cache import ResultCaches, through_cache
 from dspex_lab.router.straight import BegunAttempt
 from dspex_lab.router.strategies import (
     BUILT_IN,
@@ -62,6 +64,7 @@ class Router:
         strategy: str = "auto",
         find_key: Callable[[str], str | None] | None = None,
         breaker_policy: BreakerPolicy | None = None,
+        caches: ResultCaches | None = None,
     ) -> None:
         self._backend = backend
         self._clock = clock or SystemClock()
@@ -84,6 +87,8 @@ class Router:
         self._lock = threading.Lock()
         self._retried: Counter[str] = Counter()
         self._used = Usage()
+        #: What steps with ``cache=`` gave.
+        self.caches = caches or ResultCaches(self._clock)
         #: The circuit of each model and pool that was called.
         self.breakers = Breakers(breaker_policy or BreakerPolicy(), self._clock)
 
@@ -198,7 +203,10 @@ class Router:
                 # written here gets the same, so that both routes ask the same.
                 task.inputs = signature.serializer.dump(signature.validator.validate_inputs(dict(task.inputs)))
             task.has_begun = True
-            outcome = await run_attempts(task, attempt)
+            if task.options.cache is None:
+                outcome = await run_attempts(task, attempt)
+            else:
+                outcome = await self._cached(task, attempt, task.options.cache)
             if way.is_other:
                 outcome = replace(outcome, outputs=way.outputs(outcome.outputs))
             ending = "succeeded"
@@ -218,6 +226,12 @@ class Router:
             if task.spent.lm_calls:
                 self._used = self._used + task.spent
 
+    async def _cached(self, task: Task, attempt: Attempt, policy: CachePolicy) -> Outcome:
+        lm = task.options.lm if isinstance(task.options.lm, LmSpec) else self.lm
+        outcome = await through_cache(task, self.caches, policy, lm, lambda: run_attempts(task, attempt))
+        self._counts["cache_hits"] += outcome.cached
+        return outcome
+
     def statistics(self) -> RouterStatistics:
         counts = self._counts
         with self._lock:
@@ -234,6 +248,7 @@ class Router:
             cancelled=counts["cancelled"],
             retries=self._retried.total(),
             fallbacks=counts["fallbacks"],
+            cache_hits=counts["cache_hits"],
             in_flight=counts["in_flight"],
             by_route=MappingProxyType(dict(routes)),
             by_target=MappingProxyType(dict(targets)),

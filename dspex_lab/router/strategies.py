@@ -66,6 +66,7 @@ class RouterStatistics:
     cancelled: int = 0
     retries: int = 0
     fallbacks: int = 0
+    cache_hits: int = 0
     in_flight: int = 0
     by_route: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     by_target: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
