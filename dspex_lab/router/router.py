@@ -19,6 +19,7 @@ from dspex_lab.router.breaker import BreakerPolicy, Breakers
 from dspex_lab.router.cache_policy import CachePolicy
 from dspex_lab.router.counts import RouterCounts
 from dspex_lab.router.execution import Attempt, NativeAttempt, OnChunk, PythonAttempt, Task, run_attempts
+from dspex_lab.router.extensions import NATIVE_GROUP, STRATEGIES_GROUP
 from dspex_lab.router.fallback import Alternative, alternatives, may_fall_back
 from dspex_lab.router.hybrid import HybridAttempt
 from dspex_lab.router.operation import Operation, Options, Outcome, RunContext
@@ -48,7 +49,8 @@ class Router:
     """Runs operations. ``native``, ``python`` and ``strategies`` are its registries; ``lm`` the default model.
 
     ``native.register("shout", function)`` makes a step ``native("shout")`` possible; ``python.register(kind, build)``
-    adds a kind that becomes a call; ``strategies.register(name, strategy)`` a strategy for ``route=name``.
+    adds a kind that becomes a call; ``strategies.register(name, strategy)`` a strategy for ``route=name``. Installed
+    packages add functions and strategies by entry point (``extensions``).
     ``find_key`` gives the key for a model that a step names, where the default's is not for it.
     """
 
@@ -70,12 +72,14 @@ class Router:
         self.lm = lm
         self.strategy = strategy
         self._find_key = find_key or (lambda model: None)
-        self.native: Registry[Callable[..., Any]] = Registry("native function")
+        self.native: Registry[Callable[..., Any]] = Registry("native function", group=NATIVE_GROUP)
         self.python: Registry[BuildCall] = Registry("operation", dict.fromkeys(_DSPY_KINDS, build_dspy_call))
         for kind in ("native", "template"):
             self.python.register(kind, build_function_call)
         self.strategies: Registry[Strategy] = Registry(
-            "strategy", {"auto": auto, "native": native, "hybrid": hybrid, "python": python}
+            "strategy",
+            {"auto": auto, "native": native, "hybrid": hybrid, "python": python},
+            group=STRATEGIES_GROUP,
         )
         self._counts = RouterCounts()
         #: What steps with ``cache=`` gave.
