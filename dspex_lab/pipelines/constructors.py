@@ -225,7 +225,7 @@ class _ByPosition:
     names: tuple[str, ...]
 
     def __call__(self, **inputs: Any) -> Any:
-        return self.function(*(inputs[name] for name in self.names))
+        return self.function(*map(inputs.__getitem__, self.names))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Values only; what the options of a step mean to a plan is ``overrides``' busines
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
@@ -78,13 +78,16 @@ def options_to_plain(options: RunOptions) -> dict[str, Any]:
     key never gets into a file."""
     plain = {one.name: getattr(options, one.name) for one in fields(options)}
     steps = {name: _only_plain(given) for name, given in options.steps.items()}
-    return {**_only_plain(plain), "steps": {name: given for name, given in steps.items() if given}}
+    budget = None if options.budget is None else asdict(options.budget)
+    return {**_only_plain(plain), "budget": budget, "steps": {name: given for name, given in steps.items() if given}}
 
 
 def options_from_plain(data: Mapping[str, Any]) -> RunOptions:
     """The inverse of :func:`options_to_plain`; options that are not known here are left out."""
     known = {one.name for one in fields(RunOptions)}
-    return RunOptions(**{name: value for name, value in data.items() if name in known})
+    values = {name: value for name, value in data.items() if name in known}
+    budget = values.get("budget")
+    return RunOptions(**{**values, "budget": None if budget is None else Budget(**budget)})
 
 
 def _only_plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """What a router counts: calls by route and target and how they ended, retries, fallbacks, hits and usage.
 
-Written on the router's event loop, read from any thread. Knows nothing of what a call is.
+Written on the router's event loop, but for straight calls, and read from any thread. Knows nothing of what a call is.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ class RouterCounts:
 
     def __init__(self) -> None:
         self._ways: dict[tuple[str, str], _Way] = {}
+        # Straight calls are counted on whatever thread made them.
+        self._straight: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()
         self._retried: Counter[str] = Counter()
         self._used = Usage()
         self._in_flight = 0
@@ -50,6 +54,11 @@ class RouterCounts:
         setattr(way, ending, getattr(way, ending) + 1)
         self._in_flight -= 1
 
+    def add_straight(self, decision: Decision, count: int) -> None:
+        """So many straight calls have worked."""
+        with self._lock:
+            self._straight[decision.route.value, decision.target] += count
+
     def spend(self, retried: Mapping[str, int], used: Usage) -> None:
         """What a call cost: retries by the error before them, and what models used."""
         if retried:
@@ -66,10 +75,7 @@ class RouterCounts:
     def statistics(self) -> RouterStatistics:
         by_route: Counter[str] = Counter()
         by_target: Counter[str] = Counter()
-        ways = tuple(
-            WayStatistics(*key, way.calls, way.succeeded, way.failed, way.cancelled)
-            for key, way in tuple(self._ways.items())
-        )
+        ways = self._ways_now()
         for way in ways:
             by_route[way.route] += way.calls
             by_target[way.target] += way.calls
@@ -89,7 +95,17 @@ class RouterCounts:
             ways=ways,
         )
 
+    def _ways_now(self) -> tuple[WayStatistics, ...]:
+        with self._lock:
+            straight = dict(self._straight)
+        found = []
+        for key, way in tuple(self._ways.items()):
+            more = straight.pop(key, 0)
+            found.append(WayStatistics(*key, way.calls + more, way.succeeded + more, way.failed, way.cancelled))
+        found += [WayStatistics(*key, count, count, 0, 0) for key, count in straight.items()]
+        return tuple(found)
+
     def __repr__(self) -> str:
-        calls = sum(way.calls for way in tuple(self._ways.values()))
-        failed = sum(way.failed for way in tuple(self._ways.values()))
+        ways = self._ways_now()
+        calls, failed = sum(way.calls for way in ways), sum(way.failed for way in ways)
         return f"calls: {calls}, in flight: {self._in_flight}, failed: {failed}"

@@ -26,7 +26,7 @@ from dspex_lab.router.operation import Operation, Options, Outcome, RunContext
 from dspex_lab.router.python_calls import BuildCall, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
 from dspex_lab.router.result_cache import ResultCaches, through_cache
-from dspex_lab.router.straight import BegunAttempt, StraightCall
+from dspex_lab.router.straight import BegunAttempt
 from dspex_lab.router.strategies import (
     BUILT_IN,
     Decision,
@@ -164,21 +164,16 @@ class Router:
             task.breaker = self.breakers.of(target_of(operation, lm, decision.target))
         return task, attempt
 
-    def straight(self, operation: Operation, options: Options) -> StraightCall | None:
-        """The operation, which :func:`may_be_straight`, as a call that its caller makes by itself, off the loop; None
-        when the strategy has another way for it. :meth:`count_straight` counts those that worked,
-        ``execute(..., begun=error)`` sees to what failed."""
-        if operation.function is None:
-            return None
+    def straight(self, operation: Operation, options: Options) -> Decision | None:
+        """How to ``call_straight`` the operation, which :func:`may_be_straight`, off the loop; None when the strategy
+        has another way for it. :meth:`count_straight` counts the calls that worked, ``execute(..., begun=error)`` sees
+        to what failed."""
         decision = self._decision(self.strategy, operation, options)
-        if decision.route is not Route.NATIVE:
-            return None
-        return StraightCall(operation, operation.function, decision, self._clock)
+        return decision if decision.route is Route.NATIVE else None
 
-    def count_straight(self, call: StraightCall) -> None:
-        """Count a straight call that worked."""
-        self._counts.begin(call.decision)
-        self._counts.end(call.decision, "succeeded")
+    def count_straight(self, decision: Decision, count: int) -> None:
+        """Count so many straight calls that worked, from any thread."""
+        self._counts.add_straight(decision, count)
 
     async def _execute(self, task: Task, attempt: Attempt, way: Alternative, *, is_told: bool = False) -> Outcome:
         """See one alternative through, count it and tell of it."""

@@ -88,6 +88,11 @@ class RouterStatistics:
     ways: tuple[WayStatistics, ...] = ()
 
 
+#: Decided so often that it is there already.
+_NATIVELY: Mapping[str, Decision] = MappingProxyType(
+    {kind: Decision(Route.NATIVE, f"{kind} runs in the notebook process", NOTEBOOK) for kind in sorted(NATIVE_KINDS)}
+)
+
 Strategy = Callable[[Operation, Options, RouterStatistics], Decision]
 
 
@@ -95,7 +100,7 @@ def auto(operation: Operation, options: Options, statistics: RouterStatistics) -
     """Native where the notebook can do it and no pool was asked for, hybrid where only the model is elsewhere, else
     python."""
     if options.pool is None and operation.kind in NATIVE_KINDS:
-        return Decision(Route.NATIVE, f"{operation.kind} runs in the notebook process", NOTEBOOK)
+        return _NATIVELY[operation.kind]
     if operation.kind in HYBRID_KINDS:
         why_not = why_not_hybrid(operation)
         if not why_not:
