@@ -12,6 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -26,7 +27,7 @@ from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
 from dspex_lab.pipelines import History, Journal, Launcher, Pipeline, Plan, Run
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
-from dspex_lab.router import BreakerPolicy, Registry, ResultCaches, Router
+from dspex_lab.router import BreakerPolicy, LabStatistics, Registry, ResultCaches, Router
 from dspex_lab.sessions import Session
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.telemetry.events import EventHub
@@ -142,7 +143,14 @@ class Lab:
 
     def status(self) -> HostView:
         """The host, its pools and their workers, as they are now. Starts a host when there is none."""
-        return HostView.from_status(self.request("status"))
+        circuits = tuple(map(str, self.router.breakers.statistics()))
+        return replace(HostView.from_status(self.request("status")), circuits=circuits)
+
+    def statistics(self) -> LabStatistics:
+        """What this lab's router did so far: calls by route, retries, circuits, caches, budgets. Asks no host."""
+        accounts = {run.id: account for run in self.launcher.runs if (account := run.account) is not None}
+        router = self.router
+        return LabStatistics(router.statistics(), router.breakers.statistics(), router.caches.statistics(), accounts)
 
     def request(self, method: str, **params: Any) -> Any:
         """Ask the host itself; the value is plain data."""

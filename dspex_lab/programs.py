@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dspex_lab import pipelines
 from dspex_lab.lab import current_lab
 from dspex_lab.pipelines import PastRun, Pipeline, Plan, Program, Run, RunResult, Step, run_table
+from dspex_lab.router import LabStatistics
 from dspex_lab.sessions import Session
 from dspex_lab.signatures import CompiledSignature, compile_signature
 
@@ -33,6 +34,7 @@ __all__ = [
     "session",
     "signature",
     "start_run",
+    "statistics",
     "template",
     "validate",
     "when",
@@ -152,3 +154,8 @@ def session(*, pool: str = "general", idle_expiry_s: float = 600.0, timeout_s: f
     """A worker for oneself, with state that stays in it from call to call: ``with lab.session() as session:
     session.call(function, ...)``. It ends when it is closed, and after ``idle_expiry_s`` without a call."""
     return current_lab().session(pool=pool, idle_expiry_s=idle_expiry_s, timeout_s=timeout_s)
+
+
+def statistics() -> LabStatistics:
+    """What the lab did so far: its ``routes``, ``retries``, ``circuits``, ``caches`` and ``budgets`` are DataFrames."""
+    return current_lab().statistics()
