@@ -41,9 +41,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "dspex_lab.lab": ("Lab", "current_lab", "use_lab"),
     "dspex_lab.sessions": ("Session",),
     "dspex_lab.settings": ("PoolSpec", "Settings"),
+    "dspex_lab.router": ("Budget", "CachePolicy", "RetryPolicy"),
     "dspex_lab.pipelines": ("Pipeline", "Program", "Run", "RunResult"),
     "dspex_lab.calls": ("Call", "Chunk", "LmSpec", "Result", "Usage"),
     "dspex_lab.errors": (
+        "BudgetExceeded",
         "Cancelled",
         "CircuitOpen",
         "ConfigurationError",

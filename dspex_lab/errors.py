@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, ClassVar
 
 __all__ = [
+    "BudgetExceeded",
     "Cancelled",
     "CircuitOpen",
     "ConfigurationError",
@@ -286,6 +287,25 @@ class DeadlineExceeded(LabError):
     """The call's time was used up, in the queue or while it ran."""
 
     retryable = True
+
+
+class BudgetExceeded(LabError):
+    """The run has used up what its budget allows: ``spent`` of ``limit``, in ``unit`` ("tokens" or "dollars")."""
+
+    _fields = ("unit", "limit", "spent")
+
+    def __init__(
+        self,
+        message: str,
+        unit: str = "",
+        limit: float = 0,
+        spent: float = 0,
+        *,
+        hint: str | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
+        self.unit, self.limit, self.spent = unit, limit, spent
 
 
 class Cancelled(LabError):

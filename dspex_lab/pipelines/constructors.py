@@ -15,6 +15,7 @@ from typing import Any
 from dspex_lab.calls import ANY_POOL, LmSpec, Needs
 from dspex_lab.errors import ConfigurationError, PipelineError
 from dspex_lab.pipelines.conditions import fields_read
+from dspex_lab.pipelines.fallbacks import fallbacks, with_fitting_fallbacks
 from dspex_lab.pipelines.fields import Read, Write
 from dspex_lab.pipelines.predictors import signature_and_demos
 from dspex_lab.pipelines.steps import Each, Leaf, Parallel, Step, When, as_step
@@ -40,7 +41,8 @@ __all__ = [
 
 class StepOptions(typing.TypedDict, total=False):
     """The options that every step takes. ``needs`` (``gpu``, ``memory_mb``, ``labels``) has a fitting pool picked;
-    ``overwrite=True`` lets it write a field that is there already."""
+    ``fallback`` is a model, a pool's name, another step, or several of these; ``overwrite=True`` lets it write a field
+    that is there already."""
 
     pool: str | None
     needs: Needs | Mapping[str, Any] | None
@@ -50,7 +52,7 @@ class StepOptions(typing.TypedDict, total=False):
     stream: bool | None
     route: str | None
     output_retries: int
-    fallback: LmSpec | str | Sequence[LmSpec | str]
+    fallback: Any
     overwrite: bool
 
 
@@ -151,14 +153,9 @@ def native(
         called = function if reads is None else _ByPosition(function, tuple(reads))
         operation = Operation("native", _name_of(function), names or (), function=called)
         returns = hints.get("return", Any)
-    return Leaf(
-        operation,
-        _options(options),
-        found,
-        _function_writes(names, returns, overwrites=options.get("overwrite", False)),
-        options.get("overwrite", False),
-        returns,
-    )
+    overwrites = options.get("overwrite", False)
+    written = _function_writes(names, returns, overwrites=overwrites)
+    return with_fitting_fallbacks(Leaf(operation, _options(options), found, written, overwrites, returns))
 
 
 def template(text: Any, *, writes: str | None = None, **options: typing.Unpack[StepOptions]) -> Leaf:
@@ -169,14 +166,9 @@ def template(text: Any, *, writes: str | None = None, **options: typing.Unpack[S
     names = None if writes is None else (writes,)
     operation = Operation("template", "template", names or (), function=_Render(compiled))
     overwrites = options.get("overwrite", False)
-    return Leaf(
-        operation,
-        _options(options),
-        tuple(Read(name) for name in sorted(compiled.variables)),
-        _function_writes(names, str, overwrites=overwrites),
-        overwrites,
-        str,
-    )
+    reads = tuple(Read(name) for name in sorted(compiled.variables))
+    written = _function_writes(names, str, overwrites=overwrites)
+    return with_fitting_fallbacks(Leaf(operation, _options(options), reads, written, overwrites, str))
 
 
 def parallel(**steps: Any) -> Parallel:
@@ -277,7 +269,7 @@ def _asking(
         settings=settings,
         is_idempotent=kind in ("predict", "chain_of_thought"),
     )
-    return Leaf(operation, _options(options), reads, writes, overwrites)
+    return with_fitting_fallbacks(Leaf(operation, _options(options), reads, writes, overwrites))
 
 
 def _settings(**values: Any) -> dict[str, Any]:
@@ -303,8 +295,7 @@ def option_values(options: Mapping[str, Any]) -> dict[str, Any]:
         values["needs"] = needs_of(needs)
         values["pool"] = values.get("pool") or ANY_POOL
     if "fallback" in values:
-        fallback = values["fallback"]
-        values["fallback"] = (fallback,) if isinstance(fallback, LmSpec | str) else tuple(fallback)
+        values["fallback"] = fallbacks(values["fallback"])
     return values
 
 

@@ -12,13 +12,15 @@ from types import MappingProxyType
 from typing import Any
 
 from dspex_lab.errors import ConfigurationError
+from dspex_lab.router import Budget
 
 __all__ = ["RunOptions"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The options of a run. ``timeout_s`` bounds the whole of it, in seconds; None: no limit.
+    """The options of a run. ``timeout_s`` bounds the whole of it, in seconds; None: no limit. ``budget`` says what its
+    language models may use.
 
     ``continue_on_error`` records the errors of steps and gives what could be had. ``stream`` asks for tokens.
     ``steps`` holds options for single steps by their names, dotted where they stand inside others:
@@ -27,6 +29,7 @@ class RunOptions:
     """
 
     timeout_s: float | None = None
+    budget: Budget | None = None
     continue_on_error: bool = False
     stream: bool = True
     steps: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
@@ -34,6 +37,14 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise ConfigurationError("timeout_s is more than zero.", "timeout_s", "seconds", str(self.timeout_s))
+        if self.budget is not None and not isinstance(self.budget, Budget):
+            raise ConfigurationError(
+                f"A {type(self.budget).__name__} is no budget.",
+                "budget",
+                "a Budget",
+                repr(self.budget),
+                hint="For example budget=Budget(max_tokens_total=20_000, deadline_s=60).",
+            )
         for name, given in self.steps.items():
             if not isinstance(given, Mapping):
                 raise ConfigurationError(

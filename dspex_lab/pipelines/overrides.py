@@ -12,6 +12,7 @@ from typing import Any
 
 from dspex_lab.errors import ConfigurationError, PipelineError
 from dspex_lab.pipelines.constructors import option_values
+from dspex_lab.pipelines.fallbacks import with_fitting_fallbacks
 from dspex_lab.pipelines.plan import Block, Plan, PlanStep
 from dspex_lab.pipelines.steps import Leaf
 
@@ -64,5 +65,7 @@ def _step(step: PlanStep, given: Given, around: Mapping[str, Any]) -> PlanStep:
     blocks = tuple(_block(block, given, values) for block in step.blocks)
     if not isinstance(step.step, Leaf):
         return replace(step, blocks=blocks)
-    leaf = replace(step.step, options=replace(step.step.options, **values)) if values else step.step
-    return replace(step, step=leaf, blocks=blocks)
+    if not values:
+        return replace(step, blocks=blocks)
+    leaf = replace(step.step, options=replace(step.step.options, **values))
+    return replace(step, step=with_fitting_fallbacks(leaf), blocks=blocks)

@@ -24,7 +24,7 @@ from dspex_lab.pipelines.source import worker_line
 from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.pipelines.tape import Tape
 from dspex_lab.portal import Portal
-from dspex_lab.router import Router
+from dspex_lab.router import AccountStatistics, Router
 from dspex_lab.telemetry.events import Event
 from dspex_lab.telemetry.run_view import RunView
 
@@ -138,6 +138,11 @@ class Run:
         """What each step took so far."""
         end = self._ended or self._clock.monotonic()
         return Metrics(dict(self._work.metrics), duration_s=end - self._started if self._started else 0.0)
+
+    @property
+    def account(self) -> AccountStatistics | None:
+        """What the run has used of its budget so far; None when it has none."""
+        return self._work.account.statistics() if self._work.account is not None else None
 
     @property
     def view(self) -> RunView:

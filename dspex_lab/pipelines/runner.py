@@ -23,7 +23,7 @@ from dspex_lab.pipelines.plan import Block, Plan, PlanStep
 from dspex_lab.pipelines.record import Record
 from dspex_lab.pipelines.result import StepMetrics, StepStatus, usage_data
 from dspex_lab.pipelines.steps import Each, Leaf, When
-from dspex_lab.router import EmitEvent, Outcome, Router, RunContext
+from dspex_lab.router import Account, EmitEvent, Outcome, Router, RunContext
 
 __all__ = ["PlanRun", "RunSettings"]
 
@@ -64,10 +64,14 @@ class PlanRun:
         self.metrics: dict[str, StepMetrics] = {}
         self.records: dict[str, Record] = {}
         self.errors: dict[str, LabError] = {}
+        #: What the run has used of its budget, from its start on; None without a budget.
+        self.account: Account | None = None
 
     async def run(self, inputs: Values) -> dict[str, Any]:
         """Every field that the steps wrote. Raises the first step's error (a ``LabError``, with the name of its step in
         ``errors``); those under way are cancelled then, unless errors are only to be recorded."""
+        budget = self._settings.options.budget
+        self.account = None if budget is None else Account(budget, self._clock)
         return await self._block(self._plan.block, inputs, "")
 
     # --- blocks ---------------------------------------------------------------------------------------------------
@@ -150,7 +154,13 @@ class PlanRun:
         settings = self._settings
         trace = TraceContext(settings.run_id, secrets.token_hex(8)) if settings.is_traced else None
         context = RunContext(
-            self._emit, settings.run_id, step.name, trace, settings.options.stream, priority=settings.priority
+            self._emit,
+            settings.run_id,
+            step.name,
+            trace,
+            settings.options.stream,
+            self.account,
+            settings.priority,
         )
         return await self._router.execute(leaf.operation, inputs, options=leaf.options, context=context)
 

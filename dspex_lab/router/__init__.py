@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dspex_lab.router.breaker import BreakerPolicy, BreakerStatistics, Circuit
+from dspex_lab.router.budget import Account, AccountStatistics, Budget
+from dspex_lab.router.cache_policy import CachePolicy, cache_policy_of
 from dspex_lab.router.execution import OnChunk
-from dspex_lab.router.operation import EmitEvent, Operation, Options, Outcome, RunContext, needs_of
+from dspex_lab.router.operation import EmitEvent, Implementation, Operation, Options, Outcome, RunContext, needs_of
 from dspex_lab.router.python_calls import BuildCall, CallSettings, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
 from dspex_lab.router.retry import RetryPolicy
@@ -12,10 +15,18 @@ from dspex_lab.router.straight import StraightCall, may_be_straight
 from dspex_lab.router.strategies import Decision, Route, RouterStatistics, Strategy
 
 __all__ = [
+    "Account",
+    "AccountStatistics",
+    "BreakerPolicy",
+    "BreakerStatistics",
+    "Budget",
     "BuildCall",
+    "CachePolicy",
     "CallSettings",
+    "Circuit",
     "Decision",
     "EmitEvent",
+    "Implementation",
     "OnChunk",
     "Operation",
     "Options",
@@ -30,6 +41,7 @@ __all__ = [
     "Strategy",
     "build_dspy_call",
     "build_function_call",
+    "cache_policy_of",
     "choose_lm",
     "may_be_straight",
     "needs_of",

@@ -6,6 +6,7 @@ The waiting and counting around the pure decisions of ``retry`` and ``refusal``.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -14,11 +15,13 @@ from dspex_lab.backends.base import Backend
 from dspex_lab.calls import Call, Chunk, LmSpec, Result, Usage
 from dspex_lab.clock import Clock
 from dspex_lab.errors import DeadlineExceeded, LabError, ValidationError
+from dspex_lab.router.blame import Verdict, judge
+from dspex_lab.router.breaker import Breaker
 from dspex_lab.router.native import call_function, within
 from dspex_lab.router.operation import Operation, Options, Outcome, RunContext, outputs_of
 from dspex_lab.router.python_calls import BuildCall, CallSettings, choose_lm
 from dspex_lab.router.refusal import feedback_for
-from dspex_lab.router.retry import delay_s, should_retry
+from dspex_lab.router.retry import asked_wait_s, should_retry, wait_before_retry_s
 from dspex_lab.router.strategies import Decision
 
 __all__ = [
@@ -38,7 +41,10 @@ OnChunk = Callable[[Chunk], None]
 
 @dataclass(slots=True)
 class Task:
-    """What is to be done, and what was spent on it so far: tries after the first, refused outputs, usage."""
+    """What is to be done, and what was spent on it so far: tries after the first, refused outputs, usage.
+
+    ``deadline`` is when the step's time is over, on the clock's monotonic scale; ``breaker`` guards the target.
+    """
 
     operation: Operation
     inputs: Mapping[str, Any]
@@ -48,17 +54,37 @@ class Task:
     on_chunk: OnChunk | None
     clock: Clock
     started: float
+    deadline: float | None = None
+    breaker: Breaker | None = None
+    #: The inputs have been found to fit: from here on it is not the caller's fault.
+    has_begun: bool = False
     retries: int = 0
+    retried: Counter[str] = field(default_factory=Counter)
     refusals: int = 0
     feedback: str = ""
     spent: Usage = field(default_factory=Usage)
     first_token_s: float | None = None
 
     def remaining_s(self) -> float | None:
-        """Seconds left of the step's time; None: no limit."""
-        if self.options.timeout_s is None:
-            return None
-        return self.started + self.options.timeout_s - self.clock.monotonic()
+        """Seconds left of the step's time, and of the run's; None: no limit."""
+        left_s = None if self.deadline is None else self.deadline - self.clock.monotonic()
+        account = self.context.account
+        run_left_s = None if account is None else account.remaining_s()
+        if left_s is None or run_left_s is None:
+            return run_left_s if left_s is None else left_s
+        return min(left_s, run_left_s)
+
+    def check_account(self) -> None:
+        """Raise ``BudgetExceeded`` or ``DeadlineExceeded`` when the run may not use any more; a function uses time
+        only."""
+        account = self.context.account
+        if account is not None:
+            (account.check_time if self.operation.signature is None else account.check)()
+
+    @property
+    def is_streaming(self) -> bool:
+        asked = self.options.stream
+        return (self.context.is_streaming or self.on_chunk is not None) if asked is None else asked
 
     def take_chunk(self, chunk: Chunk) -> None:
         """Tell of one piece of streamed text."""
@@ -121,7 +147,7 @@ def call_settings(task: Task, default_lm: LmSpec) -> CallSettings:
         lm=choose_lm(task.options.lm, default_lm),
         timeout_s=task.remaining_s(),
         trace=task.context.trace,
-        is_streaming=_is_streaming(task),
+        is_streaming=task.is_streaming,
         feedback=task.feedback,
         needs=task.options.needs,
         priority=task.context.priority,
@@ -145,6 +171,8 @@ async def see_call_through(task: Task, backend: Backend, call: Call, take: OnChu
         if not is_over:
             pending.cancel()
     task.spent = task.spent + result.usage
+    if task.context.account is not None:
+        task.context.account.charge(result.usage)
     _tell(task, result)
     return result
 
@@ -153,14 +181,32 @@ async def run_attempts(task: Task, attempt: Attempt) -> Outcome:
     """Try until it works. Raises the last error; a function's own exceptions come through as they are."""
     while True:
         try:
-            outcome = await attempt(task)
+            task.check_account()
+            outcome = await (attempt(task) if task.breaker is None else _guarded(task, attempt, task.breaker))
         except ValidationError as error:
             _prepare_refused(task, error)
         except LabError as error:
             await _wait_before_retry(task, error)
         else:
             return replace(outcome, usage=task.spent, retries=task.retries, first_token_s=task.first_token_s)
-        task.retries += 1
+
+
+async def _guarded(task: Task, attempt: Attempt, breaker: Breaker) -> Outcome:
+    """One try, if the target's circuit lets it through; how it ends is noted there, and a change is told."""
+    permit = breaker.admit()
+    if permit.is_first_probe:
+        _tell_circuit(task, breaker)
+    verdict = Verdict.NEITHER
+    try:
+        outcome = await attempt(task)
+        verdict = Verdict.ANSWERED
+        return outcome
+    except Exception as error:
+        verdict = judge(task.operation, error)
+        raise
+    finally:
+        if breaker.record(permit, verdict):
+            _tell_circuit(task, breaker)
 
 
 def _prepare_refused(task: Task, error: ValidationError) -> None:
@@ -170,6 +216,7 @@ def _prepare_refused(task: Task, error: ValidationError) -> None:
         raise error
     task.refusals += 1
     task.feedback = feedback_for(error)
+    _tell_retry(task, error, reason="the output breaks its signature", wait_s=0.0)
 
 
 async def _wait_before_retry(task: Task, error: LabError) -> None:
@@ -179,7 +226,7 @@ async def _wait_before_retry(task: Task, error: LabError) -> None:
     done = task.retries - task.refusals
     if not should_retry(policy, error, retries_done=done, is_idempotent=task.operation.is_idempotent):
         raise error
-    wait_s = delay_s(policy, retries_done=done, draw=random.random())  # noqa: S311 - jitter is no secret
+    wait_s = wait_before_retry_s(policy, error, retries_done=done, draw=random.random())  # noqa: S311 - no secret
     left_s = task.remaining_s()
     if left_s is not None and left_s <= wait_s:
         if isinstance(error, DeadlineExceeded):
@@ -187,12 +234,8 @@ async def _wait_before_retry(task: Task, error: LabError) -> None:
         raise DeadlineExceeded(
             f"{task.operation.name} had no time left to try again: {error.message}", hint=error.hint
         ) from error
+    _tell_retry(task, error, reason=error.message, wait_s=wait_s)
     await task.clock.sleep(wait_s)
-
-
-def _is_streaming(task: Task) -> bool:
-    asked = task.options.stream
-    return (task.context.is_streaming or task.on_chunk is not None) if asked is None else asked
 
 
 def checked_outputs(operation: Operation, value: Any) -> Mapping[str, Any]:
@@ -202,6 +245,31 @@ def checked_outputs(operation: Operation, value: Any) -> Mapping[str, Any]:
     names = [one.name for one in operation.checked.signature.outputs]
     given = {name: value[name] for name in names if name in value}
     return dict(operation.checked.validator.validate_outputs(given))
+
+
+def _tell_retry(task: Task, error: LabError, *, reason: str, wait_s: float) -> None:
+    """Count a retry and tell of it."""
+    task.retries += 1
+    task.retried[type(error).__name__] += 1
+    task.context.emit(
+        "router.retry",
+        operation=task.operation.name,
+        retry=task.retries,
+        reason=reason,
+        error_type=type(error).__name__,
+        wait_s=wait_s,
+        asked_s=asked_wait_s(error),
+    )
+
+
+def _tell_circuit(task: Task, breaker: Breaker) -> None:
+    task.context.emit(
+        "router.circuit",
+        operation=task.operation.name,
+        target=breaker.target,
+        state=breaker.state.value,
+        reason=breaker.reason,
+    )
 
 
 def _tell(task: Task, result: Result) -> None:

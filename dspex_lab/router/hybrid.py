@@ -36,6 +36,7 @@ class HybridAttempt:
         except ValidationError:
             if question.second_form is None:
                 raise
+            task.check_account()
             # The time that is left is less by now.
             settings = replace(settings, timeout_s=task.remaining_s())
             question = ask(task.operation, task.inputs, settings, form=question.second_form)

@@ -11,10 +11,12 @@ from typing import Any, Protocol
 
 from dspex_lab.calls import LmSpec, Needs, Priority, TraceContext, Usage
 from dspex_lab.errors import ConfigurationError
+from dspex_lab.router.budget import Account
+from dspex_lab.router.cache_policy import CachePolicy
 from dspex_lab.router.retry import RetryPolicy
 from dspex_lab.signatures import CompiledSignature
 
-__all__ = ["EmitEvent", "Operation", "Options", "Outcome", "RunContext", "needs_of", "outputs_of"]
+__all__ = ["EmitEvent", "Implementation", "Operation", "Options", "Outcome", "RunContext", "needs_of", "outputs_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Options:
     ``timeout_s`` bounds the whole step, its retries and its time in the queue included. ``route`` is the name of a
     strategy. ``output_retries`` is how often a language model may try again when its output breaks the signature.
     ``needs`` says what the worker must have; with the pool "any" one is picked by it. ``fallback`` names the models
-    (``provider/name``) or pools to use instead, one after the other, when all tries have failed.
+    (``provider/name``), pools or implementations to use instead, one after the other, when all tries have failed.
+    ``cache`` keeps the outputs and gives them back for the same content.
     """
 
     pool: str | None = None
@@ -58,7 +61,8 @@ class Options:
     stream: bool | None = None
     route: str | None = None
     output_retries: int = 2
-    fallback: tuple[LmSpec | str, ...] = ()
+    fallback: tuple[LmSpec | str | Implementation, ...] = ()
+    cache: CachePolicy | None = None
 
     def __post_init__(self) -> None:
         if self.timeout_s is not None and self.timeout_s <= 0:
@@ -75,6 +79,17 @@ class Options:
         return RetryPolicy() if self.retry is None else RetryPolicy(retries=self.retry)
 
 
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """Another operation that can stand in for one. ``takes`` names the inputs that it wants (None: all of them),
+    ``requires`` those that it cannot do without. Without ``writes`` of its own it writes what the other does."""
+
+    operation: Operation
+    options: Options = field(default_factory=Options)
+    takes: tuple[str, ...] | None = None
+    requires: tuple[str, ...] = ()
+
+
 class EmitEvent(Protocol):
     """How an event is told: ``EventHub.emit``, or a run's own way to it."""
 
@@ -83,13 +98,14 @@ class EmitEvent(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """To which run and step the events of an execution belong, and how to tell them."""
+    """To which run and step the events of an execution belong, how to tell them, and who pays."""
 
     send: EmitEvent
     run_id: str = ""
     step: str = ""
     trace: TraceContext | None = None
     is_streaming: bool = False
+    account: Account | None = None
     #: Whether its calls are somebody's who waits, or go behind those.
     priority: Priority = "interactive"
 

@@ -13,17 +13,20 @@ from types import MappingProxyType
 from typing import Any
 
 from dspex_lab.backends.base import Backend
-from dspex_lab.calls import LmSpec
+from dspex_lab.calls import LmSpec, Usage
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import Cancelled, ConfigurationError, LabError, PythonError
+from dspex_lab.router.blame import target_of
+from dspex_lab.router.breaker import BreakerPolicy, Breakers
 from dspex_lab.router.execution import Attempt, NativeAttempt, OnChunk, PythonAttempt, Task, run_attempts
-from dspex_lab.router.fallback import alternatives, may_fall_back
+from dspex_lab.router.fallback import Alternative, alternatives, may_fall_back
 from dspex_lab.router.hybrid import HybridAttempt
 from dspex_lab.router.operation import Operation, Options, Outcome, RunContext
 from dspex_lab.router.python_calls import BuildCall, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
 from dspex_lab.router.straight import BegunAttempt, StraightCall
 from dspex_lab.router.strategies import (
+    BUILT_IN,
     Decision,
     Route,
     RouterStatistics,
@@ -57,6 +60,7 @@ class Router:
         clock: Clock | None = None,
         strategy: str = "auto",
         find_key: Callable[[str], str | None] | None = None,
+        breaker_policy: BreakerPolicy | None = None,
     ) -> None:
         self._backend = backend
         self._clock = clock or SystemClock()
@@ -74,6 +78,10 @@ class Router:
         self._counts: Counter[str] = Counter()
         self._routes: Counter[str] = Counter()
         self._targets: Counter[str] = Counter()
+        self._retried: Counter[str] = Counter()
+        self._used = Usage()
+        #: The circuit of each model and pool that was called.
+        self.breakers = Breakers(breaker_policy or BreakerPolicy(), self._clock)
 
     @property
     def hub(self) -> EventHub:
@@ -100,25 +108,57 @@ class Router:
         """
         options = options or Options()
         context = context or RunContext(self._hub.emit)
+        step_deadline = _deadline(self._clock, options)
         started = self._clock.monotonic()
-        # A strategy is pure: it must see which model the default is.
-        others = [replace(one, lm=self._choose_lm(one.lm)) for one in alternatives(options)]
-        operation = self._resolved(operation)
-        for number, one in enumerate(others, 1):
-            decision, attempt = self._decide(operation, one)
-            if number > 1:
-                decision = replace(decision, reason=f"fallback {number - 1}, after an error: {decision.reason}")
-            task = Task(operation, inputs, one, context, decision, on_chunk, self._clock, started)
-            is_begun = begun is not None and number == 1
+        ways = alternatives(self._resolved(operation), options)
+        way: Alternative | None = next(ways)
+        number, after = 0, ""
+        while way is not None:
+            task, attempt = self._prepared(way, inputs, context, on_chunk, started, step_deadline, after)
+            is_begun = begun is not None and number == 0
             if begun is not None and is_begun:
                 attempt = BegunAttempt(attempt, begun)
             try:
-                return await self._execute(task, attempt, is_told=is_begun)
-            except LabError as error:
-                left_s = task.remaining_s()
-                if number == len(others) or not may_fall_back(error) or (left_s is not None and left_s <= 0):
+                return await self._execute(task, attempt, way, is_told=is_begun)
+            except Exception as error:
+                following = next(ways, None)
+                is_late = step_deadline is not None and step_deadline <= self._clock.monotonic()
+                if following is None or is_late or not task.has_begun or not may_fall_back(error, following):
                     raise
-        raise AssertionError("the options themselves are the first alternative")
+                if context.account is not None:
+                    context.account.check_time()
+                number += 1
+                after = f"fallback {number}, after {_sentence(error)}: "
+                way = following
+                self._counts["fallbacks"] += 1
+        raise AssertionError("the operation itself is the first way")
+
+    def _prepared(
+        self,
+        way: Alternative,
+        inputs: Mapping[str, Any],
+        context: RunContext,
+        on_chunk: OnChunk | None,
+        started: float,
+        step_deadline: float | None,
+        after: str,
+    ) -> tuple[Task, Attempt]:
+        """The task of one alternative, decided; ``after`` says what it follows."""
+        operation, options = self._resolved(way.operation), way.options
+        if operation.signature is not None:
+            # A strategy is pure: it must see which model the default is.
+            options = replace(options, lm=self._choose_lm(options.lm))
+        decision, attempt = self._decide(operation, options)
+        if after:
+            decision = replace(decision, reason=after + decision.reason)
+        deadline = step_deadline
+        if way.is_other and (own := _deadline(self._clock, options)) is not None:
+            deadline = own if deadline is None else min(own, deadline)
+        task = Task(operation, way.inputs(inputs), options, context, decision, on_chunk, self._clock, started, deadline)
+        if decision.route is not Route.NATIVE:
+            lm = options.lm if isinstance(options.lm, LmSpec) else self.lm
+            task.breaker = self.breakers.of(target_of(operation, lm, decision.target))
+        return task, attempt
 
     def straight(self, operation: Operation, options: Options) -> StraightCall | None:
         """The operation, which :func:`may_be_straight`, as a call that its caller makes by itself, off the loop; None
@@ -126,11 +166,7 @@ class Router:
         ``execute(..., begun=error)`` sees to what failed."""
         if operation.function is None:
             return None
-        strategy = self.strategies.find(self.strategy)
-        if strategy is auto:  # it asks no statistics, and they are not built for nothing
-            decision = auto(operation, options, _NO_STATISTICS)
-        else:
-            decision = strategy(operation, options, self.statistics())
+        decision = self._decision(self.strategy, operation, options)
         if decision.route is not Route.NATIVE:
             return None
         return StraightCall(operation, operation.function, decision, self._clock)
@@ -141,7 +177,7 @@ class Router:
         self._counts["succeeded"] += 1
         self._counts["in_flight"] -= 1
 
-    async def _execute(self, task: Task, attempt: Attempt, *, is_told: bool = False) -> Outcome:
+    async def _execute(self, task: Task, attempt: Attempt, way: Alternative, *, is_told: bool = False) -> Outcome:
         """See one alternative through, count it and tell of it."""
         operation, context, decision = task.operation, task.context, task.decision
         self._count(decision)
@@ -160,7 +196,10 @@ class Router:
                 # A worker gets plain data: it knows the classes, but instances of them never travel. A prompt that is
                 # written here gets the same, so that both routes ask the same.
                 task.inputs = signature.serializer.dump(signature.validator.validate_inputs(dict(task.inputs)))
+            task.has_begun = True
             outcome = await run_attempts(task, attempt)
+            if way.is_other:
+                outcome = replace(outcome, outputs=way.outputs(outcome.outputs))
             ending = "succeeded"
             return outcome
         except (asyncio.CancelledError, Cancelled):
@@ -173,7 +212,10 @@ class Router:
         finally:
             self._counts[ending] += 1
             self._counts["in_flight"] -= 1
-            self._counts["retries"] += task.retries
+            if task.retries:
+                self._retried.update(task.retried)
+            if task.spent.lm_calls:
+                self._used = self._used + task.spent
 
     def statistics(self) -> RouterStatistics:
         counts = self._counts
@@ -182,15 +224,17 @@ class Router:
             succeeded=counts["succeeded"],
             failed=counts["failed"],
             cancelled=counts["cancelled"],
-            retries=counts["retries"],
+            retries=self._retried.total(),
+            fallbacks=counts["fallbacks"],
             in_flight=counts["in_flight"],
             by_route=MappingProxyType(dict(self._routes)),
             by_target=MappingProxyType(dict(self._targets)),
+            by_retry=MappingProxyType(dict(self._retried)),
+            used=self._used,
         )
 
     def _decide(self, operation: Operation, options: Options) -> tuple[Decision, Attempt]:
-        strategy = self.strategies.find(options.route or self.strategy)
-        decision = strategy(operation, options, self.statistics())
+        decision = self._decision(options.route or self.strategy, operation, options)
         if decision.route is Route.NATIVE:
             if operation.function is None:
                 raise ConfigurationError(
@@ -200,6 +244,11 @@ class Router:
         if decision.route is Route.HYBRID:
             return decision, HybridAttempt(self._backend, self.lm)
         return decision, PythonAttempt(self._backend, self.python.find(operation.kind), self.lm)
+
+    def _decision(self, name: str, operation: Operation, options: Options) -> Decision:
+        strategy = self.strategies.find(name)
+        # The house's own ask no statistics, and these are not built for nothing.
+        return strategy(operation, options, _NO_STATISTICS if strategy in BUILT_IN else self.statistics())
 
     def _choose_lm(self, asked: LmSpec | str | None) -> LmSpec:
         """The language model of a step, with its own provider's key."""
@@ -229,6 +278,16 @@ class Router:
 
 
 _NO_STATISTICS = RouterStatistics()
+
+
+def _deadline(clock: Clock, options: Options) -> float | None:
+    return None if options.timeout_s is None else clock.monotonic() + options.timeout_s
+
+
+def _sentence(error: Exception) -> str:
+    """The error's kind and first line, for a reason."""
+    said = error.message if isinstance(error, LabError) else str(error)
+    return f"{type(error).__name__} ({said.partition(chr(10))[0][:200].rstrip('.')})"
 
 
 def _plain_error(error: Exception) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class StraightCall:
         """Call it here and now, on this thread, and tell of it. Raises what the function raises; what would mean
         something to an event loop comes as ``RuntimeError``."""
         operation, decision = self.operation, self.decision
+        if context.account is not None:
+            context.account.check_time()
         context.emit(
             "router.route",
             operation=operation.name,

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from dspex_lab.calls import LmSpec
+from dspex_lab.calls import LmSpec, Usage
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.router.operation import Operation, Options
 from dspex_lab.router.questions import HYBRID_KINDS, NEURAL_POOL, why_not_hybrid
 
 __all__ = [
+    "BUILT_IN",
     "DEFAULT_POOL",
     "NATIVE_KINDS",
     "NOTEBOOK",
@@ -56,16 +57,20 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class RouterStatistics:
-    """What a router did so far; ``by_target`` counts calls by pool (or ``"notebook"``)."""
+    """What a router did so far; ``by_target`` counts calls by pool (or ``"notebook"``), ``by_retry`` retries by the
+    error before them, ``used`` is what models said they used."""
 
     calls: int = 0
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
     retries: int = 0
+    fallbacks: int = 0
     in_flight: int = 0
     by_route: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     by_target: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    by_retry: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    used: Usage = field(default_factory=Usage)
 
 
 Strategy = Callable[[Operation, Options, RouterStatistics], Decision]
@@ -123,3 +128,7 @@ def _model_pool(options: Options) -> str:
     """Where the model is: local ones have a pool of their own."""
     model = options.lm.model if isinstance(options.lm, LmSpec) else options.lm or ""
     return NEURAL_POOL if model.startswith("local/") else options.pool or DEFAULT_POOL
+
+
+#: The strategies of the house, none of which looks at the statistics.
+BUILT_IN: frozenset[Strategy] = frozenset({auto, native, python, hybrid})

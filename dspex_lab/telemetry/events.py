@@ -27,10 +27,12 @@ EVENT_NAMES = frozenset(
         "pipeline.step",  # run_id, step, status ("running" | "succeeded" | "failed" | "cancelled" | "skipped"), ...
         "token",  # run_id, step, field, text, sent_at
         "router.route",  # run_id, step, operation, route ("native" | "python" | "hybrid"), reason, target
+        "router.retry",  # run_id, step, operation, retry (counted from 1), reason, error_type, wait_s, asked_s
+        "router.circuit",  # run_id, step, operation, target, state ("closed" | "open" | "half-open"), reason
         "native.execute",  # run_id, step, operation, duration_s
         "python.execute",  # run_id, step, operation, worker, queue_s, run_s, usage
-        "cache.hit",
-        "cache.miss",
+        "cache.hit",  # run_id, step, operation, key, place, origin ("hit" | "shared")
+        "cache.miss",  # run_id, step, operation, key, place
         "pool.checkout",
         "pool.checkin",
         "pool.worker",  # pool, worker, state

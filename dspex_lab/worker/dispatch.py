@@ -226,66 +226,89 @@ class Dispatcher:
             if task is not None:
                 execution.set_cancel(task.cancel)
             return await operation.function(execution.context, **execution.arguments(payload))
-        if operation.is_async:
-            return await self._on_main_loop(execution, _call(operation, execution, payload))
-        value = await self._on_main_thread(operation, execution, payload)
-        if not inspect.iscoroutine(value):
-            return value
-        # User code that turned out to be asynchronous: from now on a message stops it.
-        self.send(Started(execution.run.id, "task"), ())
-        return await self._on_main_loop(execution, value)
+        return await _MainLoopWork(self, operation, execution, payload).end()
 
-    async def _on_main_loop(self, execution: Execution, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run ``work`` as a task there. The call ends when the task does, and not when it is asked to: a task that
-        will not stop is the host's to end, together with its worker."""
-        end: asyncio.Future[Any] = self.services.create_future()
-        tasks: list[asyncio.Task[Any]] = []
 
-        def begin() -> None:
-            task = self.main.create_task(_guarded(work))
-            tasks.append(task)
-            task.add_done_callback(report)
-            if execution.is_cancelled:
-                task.cancel()
+class _MainLoopWork:
+    """One operation on the main thread; a coroutine that comes of it goes on as a task there.
 
+    A plain function is interrupted by a signal through the kernel manager. Only who has begun asks for one: a signal
+    hits whatever the main thread is doing, and that may be another call. What a message stops needs no word. A task
+    that is cancelled ends the call when it ends, and not when it is asked to: one that will not stop is the host's to
+    end, together with its worker.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, operation: Operation, execution: Execution, payload: Frames) -> None:
+        self._dispatcher = dispatcher
+        self._operation = operation
+        self._execution = execution
+        self._payload = payload
+        self._end: asyncio.Future[Any] = dispatcher.services.create_future()
+        self._has_begun = threading.Event()
+        self._task: asyncio.Task[Any] | None = None
+
+    async def end(self) -> Any:
+        """Begin, and wait for the value. On the services loop, as :meth:`_cancel`; all else is on the main one."""
+        self._execution.set_cancel(self._cancel)
+        self._dispatcher.main.call_soon_threadsafe(self._begin)
+        return await self._end
+
+    def _cancel(self) -> None:
+        if self._has_begun.is_set():
+            self._dispatcher.main.call_soon_threadsafe(self._cancel_task)
+        else:
+            self._end.cancel()
+
+    def _begin(self) -> None:
+        self._has_begun.set()
+        outcome: Future[Any] = Future()
+        if self._execution.is_cancelled:
+            outcome.cancel()
+            self._settle(outcome)
+            return
+        try:
+            value = self._value()
+        except KeyboardInterrupt:
+            outcome.cancel()
+        except BaseException as error:  # passed on to _execute
+            self._execution.fail(outcome, error)
+        else:
+            if inspect.iscoroutine(value):
+                self._go_on(value)
+                return
+            outcome.set_result(value)
+        self._settle(outcome)
+
+    def _value(self) -> Any:
+        arguments = self._execution.arguments(self._payload)
+        if not self._operation.gives_coroutine(arguments):
+            self._tell("signal")
+        with interruptible():
+            value = self._operation.function(self._execution.context, **arguments)
+        if inspect.iscoroutine(value) and not self._operation.gives_coroutine(arguments):
+            self._tell("task")  # user code that turned out to be asynchronous
+        return value
+
+    def _go_on(self, work: Coroutine[Any, Any, Any]) -> None:
         def report(task: asyncio.Task[Any]) -> None:
             work.close()  # cancelled before its first step, it would complain that nobody awaited it
-            self.services.call_soon_threadsafe(_settle, end, task)
+            self._settle(task)
 
-        def cancel() -> None:
-            for task in tasks:
-                task.cancel()
+        self._task = self._dispatcher.main.create_task(_guarded(work))
+        self._task.add_done_callback(report)
+        if self._execution.is_cancelled:
+            self._task.cancel()
 
-        execution.set_cancel(lambda: self.main.call_soon_threadsafe(cancel))
-        self.main.call_soon_threadsafe(begin)
-        return await end
+    def _cancel_task(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
-    async def _on_main_thread(self, operation: Operation, execution: Execution, payload: Frames) -> Any:
-        """An interrupt comes as a signal through the kernel manager. Only who has begun asks for one: a signal hits
-        whatever the main thread is doing, and that may be another call."""
-        end: asyncio.Future[Any] = self.services.create_future()
-        has_begun = threading.Event()
+    def _tell(self, how: str) -> None:
+        started = Started(self._execution.run.id, how)
+        self._dispatcher.services.call_soon_threadsafe(self._dispatcher.send, started, ())
 
-        def body() -> None:
-            has_begun.set()
-            if execution.is_cancelled:
-                self.services.call_soon_threadsafe(end.cancel)
-                return
-            self.services.call_soon_threadsafe(self.send, Started(execution.run.id, "signal"), ())
-            outcome: Future[Any] = Future()
-            try:
-                with interruptible():
-                    outcome.set_result(operation.function(execution.context, **execution.arguments(payload)))
-            except KeyboardInterrupt:
-                outcome = Future()
-                outcome.cancel()
-            except BaseException as error:  # passed on to _execute
-                execution.fail(outcome, error)
-            self.services.call_soon_threadsafe(_settle, end, outcome)
-
-        execution.set_cancel(lambda: None if has_begun.is_set() else end.cancel())
-        self.main.call_soon_threadsafe(body)
-        return await end
+    def _settle(self, outcome: asyncio.Task[Any] | Future[Any]) -> None:
+        self._dispatcher.services.call_soon_threadsafe(_settle, self._end, outcome)
 
 
 def _nothing() -> None:
@@ -310,10 +333,6 @@ async def _guarded(work: Coroutine[Any, Any, Any]) -> Any:
         return await work
     except (SystemExit, KeyboardInterrupt) as error:
         raise to_lab_error(error) from error
-
-
-async def _call(operation: Operation, execution: Execution, payload: Frames) -> Any:
-    return await operation.function(execution.context, **execution.arguments(payload))
 
 
 class interruptible:  # noqa: N801 - reads as the context manager that it is

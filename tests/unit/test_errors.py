@@ -17,6 +17,7 @@ CLASSES = sorted(
     key=lambda one: one.__name__,
 )
 FIELDS: dict[str, Any] = {
+    "BudgetExceeded": {"unit": "tokens", "limit": 100, "spent": 120},
     "SignatureError": {"signature": "a -> b", "field": "b", "line": 1, "column": 6},
     "ValidationError": {"errors": ({"field": "a", "message": "too small", "input": 0},)},
     "TemplateError": {"line": 3, "line_text": "{{ x }}"},

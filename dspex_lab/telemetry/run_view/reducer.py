@@ -206,6 +206,11 @@ def _route(view: RunView, event: Event) -> RunView:
     return view.with_step(event, lambda step: replace(step, route=route, reason=reason, target=target))
 
 
+def _retry(view: RunView, event: Event) -> RunView:
+    """A step's own end tells how often it was tried; until then each retry counts as it comes."""
+    return view.with_step(event, lambda step: step if step.status.is_over else replace(step, retries=step.retries + 1))
+
+
 def _execute(view: RunView, event: Event) -> RunView:
     told = event.attributes
     used = _usage(told.get("usage")) or Usage()
@@ -274,5 +279,6 @@ _CHANGES: Mapping[str, Callable[[RunView, Event], RunView]] = {
     "pipeline.step": _step,
     "token": _token,
     "router.route": _route,
+    "router.retry": _retry,
     "python.execute": _execute,
 }

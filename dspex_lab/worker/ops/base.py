@@ -13,6 +13,10 @@ __all__ = ["OpFunction", "Operation", "operation", "registered_operations"]
 OpFunction = Callable[..., Any]
 
 
+#: Whether the function gives a coroutine for these arguments, as far as that can be told beforehand.
+GivesCoroutine = Callable[[Mapping[str, Any]], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """``runs_on``: "main" for user code and DSPy (plain functions are interrupted by signal, coroutines by
@@ -21,22 +25,26 @@ class Operation:
     name: str
     function: OpFunction
     runs_on: Literal["main", "services"]
-
-    @property
-    def is_async(self) -> bool:
-        return inspect.iscoroutinefunction(self.function)
+    gives_coroutine: GivesCoroutine
 
 
 _OPERATIONS: dict[str, Operation] = {}
 
 
-def operation(name: str, *, runs_on: Literal["main", "services"] = "main") -> Callable[[OpFunction], OpFunction]:
-    """Register the decorated function as the operation ``name``."""
+def operation(
+    name: str,
+    *,
+    runs_on: Literal["main", "services"] = "main",
+    gives_coroutine: GivesCoroutine | None = None,
+) -> Callable[[OpFunction], OpFunction]:
+    """Register the decorated function as the operation ``name``. ``gives_coroutine`` is for a plain one that may call
+    asynchronous code of the user's."""
 
     def register(function: OpFunction) -> OpFunction:
-        if runs_on == "services" and not inspect.iscoroutinefunction(function):
+        is_async = inspect.iscoroutinefunction(function)
+        if runs_on == "services" and not is_async:
             raise TypeError(f"The operation {name} runs on the services loop and must be asynchronous.")
-        _OPERATIONS[name] = Operation(name, function, runs_on)
+        _OPERATIONS[name] = Operation(name, function, runs_on, gives_coroutine or (lambda arguments: is_async))
         return function
 
     return register

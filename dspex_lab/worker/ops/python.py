@@ -15,7 +15,11 @@ from dspex_lab.worker.ops.base import operation
 __all__ = ["call", "named_object"]
 
 
-@operation("python.call")
+def _is_asynchronous(arguments: Mapping[str, Any]) -> bool:
+    return inspect.iscoroutinefunction(arguments.get("function"))
+
+
+@operation("python.call", gives_coroutine=_is_asynchronous)
 def call(
     context: OpContext,
     *,

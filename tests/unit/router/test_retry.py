@@ -19,7 +19,7 @@ from dspex_lab.errors import (
     WorkerLost,
 )
 from dspex_lab.router import RetryPolicy
-from dspex_lab.router.retry import delay_s, should_retry
+from dspex_lab.router.retry import delay_s, should_retry, wait_before_retry_s
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,27 @@ def test_ceilings_double() -> None:
     assert [delay_s(policy, retries_done=done, draw=1.0) for done in range(5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
 
 
-@pytest.mark.parametrize("values", [{"retries": -1}, {"base_s": -0.1}, {"factor": 0.5}, {"max_s": -1.0}])
+@pytest.mark.parametrize(
+    "values", [{"retries": -1}, {"base_s": -0.1}, {"factor": 0.5}, {"max_s": -1.0}, {"max_asked_s": -1.0}]
+)
 def test_a_policy_that_makes_no_sense_is_refused(values: dict[str, float]) -> None:
     """Negative figures and shrinking delays raise at once."""
     with pytest.raises(ValueError, match="policy"):
         RetryPolicy(**values)  # type: ignore[arg-type]
+
+
+@given(asked=st.none() | st.floats(0, 120), done=st.integers(0, 5), draw=st.floats(0, 1))
+def test_a_provider_gets_the_wait_that_it_asks_for(asked: float | None, done: int, draw: float) -> None:
+    """At least what was asked for, and no more than the backoff's ceiling on top of it."""
+    policy = RetryPolicy()
+    error = ModelError("slow down", retry_after_s=asked, retryable=True)
+    wait_s = wait_before_retry_s(policy, error, retries_done=done, draw=draw)
+    assert (asked or 0) <= wait_s <= (asked or 0) + policy.max_s
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, True), (5.0, True), (10.0, True), (10.1, False)])
+def test_a_wait_past_the_policys_bound_is_not_waited(asked: float | None, expected: bool) -> None:
+    """Whoever asks for more than max_asked_s is not tried again: something else may be."""
+    error = ModelError("slow down", retry_after_s=asked, retryable=True)
+    policy = RetryPolicy(max_asked_s=10.0)
+    assert should_retry(policy, error, retries_done=0, is_idempotent=True) is expected

@@ -116,12 +116,16 @@ async def test_our_own_operations_run_on_the_services_loop(bench: Bench, ops: Ca
     assert await bench.value() == threading.get_ident()
 
 
-@pytest.mark.parametrize(("function", "kind"), [(say, "signal"), (say_later, "task")])
-async def test_started_says_how_to_stop_it(bench: Bench, function: Callable[[str], Any], kind: str) -> None:
-    """The last word names the way that reaches what runs now."""
+@pytest.mark.parametrize(
+    ("function", "kinds"),
+    [(say, ["signal"]), (say_later, []), (lambda word: say_later(word), ["signal", "task"])],
+    ids=["plain", "asynchronous", "turns out to be asynchronous"],
+)
+async def test_started_says_how_to_stop_it(bench: Bench, function: Callable[[str], Any], kinds: list[str]) -> None:
+    """The last word names the way that reaches what runs now; what a message stops needs none."""
     bench.run("python.call", function=Code(function), args=["hi"])
     await bench.value()
-    assert bench.all(Started)[-1].interruptible == kind
+    assert [one.interruptible for one in bench.all(Started)] == kinds
 
 
 async def test_the_context_is_there_on_every_loop(bench: Bench, ops: Callable[..., None]) -> None:

@@ -1,0 +1,51 @@
+"""A run's budget: shared by its steps, told by the run, and gone with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from dspex_lab.calls import Usage
+from dspex_lab.errors import BudgetExceeded, ConfigurationError, PipelineError
+from dspex_lab.pipelines import native, predict
+from dspex_lab.router import Budget
+from dspex_lab.testing.stage import Stage
+
+
+def test_steps_share_the_budget_of_their_run(stage: Stage) -> None:
+    """The third call finds the tokens used up; the step that asked is named, and the account can be looked at."""
+    made = stage.pipeline(a=predict("q -> a"), b=predict("a -> b"), c=predict("b -> c"))
+    run = made.options(budget=Budget(max_tokens_total=30)).submit(q="?")
+    with pytest.raises(PipelineError, match="30 tokens of the 30"):
+        run.result()
+    assert isinstance(run._work.errors["c"], BudgetExceeded)
+    assert run.account is not None
+    assert run.account.spent == Usage(20, 10, 0.02, 2)
+    assert len(stage.backend.calls) == 2
+
+
+def test_each_run_has_an_account_of_its_own(stage: Stage) -> None:
+    """What one run used is not missed by the next."""
+    made = stage.pipeline(a=predict("q -> a")).options(budget=Budget(max_tokens_total=15))
+    for _ in range(3):
+        assert made(q="?").a == "a of q"
+
+
+def test_without_a_budget_there_is_no_account(stage: Stage) -> None:
+    """Nothing is counted that nobody asked for."""
+    run = stage.pipeline(a=native(lambda q: q)).submit(q="?")
+    run.result()
+    assert run.account is None
+
+
+def test_what_could_be_had_for_the_budget_is_kept(stage: Stage) -> None:
+    """With continue_on_error the results before the end of the budget are the run's."""
+    made = stage.pipeline(a=predict("q -> a"), b=predict("a -> b"), c=native(lambda a: a.upper()))
+    result = made.options(budget=Budget(max_tokens_total=15), continue_on_error=True)(q="?")
+    assert result.to_dict() == {"a": "a of q", "c": "A OF Q"}
+    assert [(name, type(error)) for name, error in result.errors.items()] == [("b", BudgetExceeded)]
+
+
+def test_what_is_no_budget_is_refused(stage: Stage) -> None:
+    """A number is not enough: of what?"""
+    with pytest.raises(ConfigurationError, match="no budget"):
+        stage.pipeline(a=native(lambda q: q)).options(budget=100)
