@@ -22,7 +22,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "predict",
         "program_of_thought",
         "react",
+        "run",
         "run_pipeline",
+        "runs",
         "session",
         "signature",
         "template",
@@ -42,7 +44,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "dspex_lab.sessions": ("Session",),
     "dspex_lab.settings": ("PoolSpec", "Settings"),
     "dspex_lab.router": ("Budget", "CachePolicy", "RetryPolicy"),
-    "dspex_lab.pipelines": ("Pipeline", "Program", "Run", "RunResult"),
+    "dspex_lab.pipelines": ("PastRun", "Pipeline", "Program", "Run", "RunResult"),
     "dspex_lab.calls": ("Call", "Chunk", "LmSpec", "Result", "Usage"),
     "dspex_lab.errors": (
         "BudgetExceeded",

@@ -22,7 +22,7 @@ from dspex_lab.calls import LmSpec, Needs
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import ConfigurationError, HostUnavailable, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
-from dspex_lab.pipelines import Launcher, Pipeline
+from dspex_lab.pipelines import History, Journal, Launcher, Pipeline, Plan, Run
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
 from dspex_lab.router import Registry, Router
@@ -55,15 +55,29 @@ class Lab:
         self.portal = Portal()
         self.backend: Backend = backend or self.portal.call_soon(self._kernel_backend)
         self.router = Router(self.backend, self._lm_spec(), hub=self.hub, clock=self.clock, find_key=_environment_key)
-        self.launcher = Launcher(self.portal, self.router)
         #: Pipelines by name: what ``%%pipeline`` and ``lab.pipeline`` defined.
         self.pipelines: Registry[Pipeline] = Registry("pipeline")
+        settings = self.settings
+        self.journal = Journal(
+            settings.journal_file,
+            max_age_days=settings.journal_max_age_days,
+            max_runs=settings.journal_max_runs,
+            clock=self.clock,
+        )
+        self.launcher = Launcher(self.portal, self.router, journal=self.journal, resume=self._resume)
+        self.history = History(self.launcher, self.journal, self._find_plan)
         self._is_closed = False
         self._closing = threading.Lock()
         atexit.register(self.close)
 
     def _kernel_backend(self) -> Backend:
         return KernelBackend(self.settings, label=f"notebook {os.getpid()}")
+
+    def _resume(self, run: Run, inputs: Mapping[str, Any]) -> Run:
+        return self.history.resume(run.id, inputs, run.plan)
+
+    def _find_plan(self, name: str) -> Plan | None:
+        return self.pipelines.find(name).plan if name in self.pipelines else None
 
     # --- the host ---------------------------------------------------------------------------------------------
 
@@ -241,9 +255,10 @@ class Lab:
                 return
             self._is_closed = True
         atexit.unregister(self.close)
-        self.launcher.cancel_all()
+        self.launcher.leave_all()
         self.portal.run(self.backend.aclose)
         self.portal.close()
+        self.journal.close()
 
     @property
     def is_closed(self) -> bool:

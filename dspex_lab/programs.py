@@ -6,13 +6,16 @@ Thin: steps are made by ``pipelines``, and the lab is asked for only when someth
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dspex_lab import pipelines
 from dspex_lab.lab import current_lab
-from dspex_lab.pipelines import Pipeline, Plan, Program, Run, RunResult, Step
+from dspex_lab.pipelines import PastRun, Pipeline, Plan, Program, Run, RunResult, Step, run_table
 from dspex_lab.sessions import Session
 from dspex_lab.signatures import CompiledSignature, compile_signature
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "chain_of_thought",
@@ -24,7 +27,9 @@ __all__ = [
     "predict",
     "program_of_thought",
     "react",
+    "run",
     "run_pipeline",
+    "runs",
     "session",
     "signature",
     "start_run",
@@ -129,6 +134,18 @@ def run_pipeline(which: str | Pipeline, **inputs: Any) -> RunResult:
     """Run a pipeline, or the one of that name, and wait for its result; an interrupt cancels it."""
     chosen = which if isinstance(which, Pipeline) else current_lab().pipelines.find(which)
     return chosen(**inputs)
+
+
+def runs(*, limit: int | None = None) -> pd.DataFrame:
+    """The runs of pipelines, of this notebook and of all others, the newest first: id, pipeline, state, started,
+    duration, steps, tokens, error. A run whose process died shows as "interrupted"; ``run(id).resume()`` goes on."""
+    return run_table(current_lab().history.records(limit=limit))
+
+
+def run(run_id: str) -> Run | PastRun:
+    """The run with this id, or with the one that begins so: under way or over in this process, else what was written
+    down of it, with ``resume()``. Raises ``ConfigurationError`` when there is none, and when there are several."""
+    return current_lab().history.run(run_id)
 
 
 def session(*, pool: str = "general", idle_expiry_s: float = 600.0, timeout_s: float | None = None) -> Session:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import pydantic
-from jupyter_core.paths import jupyter_runtime_dir
+from jupyter_core.paths import jupyter_data_dir, jupyter_runtime_dir
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
@@ -29,6 +29,10 @@ _SOCKET_BYTES = len("/01234567/-99999/k-5")
 
 def _default_runtime_dir() -> Path:
     return Path(jupyter_runtime_dir()) / "dspex-lab"
+
+
+def _default_data_dir() -> Path:
+    return Path(jupyter_data_dir()) / "dspex-lab"
 
 
 class PoolSpec(BaseModel):
@@ -134,6 +138,12 @@ class Settings(BaseSettings):
     trace_max_size_mb: int = Field(default=256, ge=1)
     record_prompts: bool = True
 
+    #: Private folder of what outlives the machine's power: the journal of runs. Made with mode 0700.
+    data_dir: Path = Field(default_factory=_default_data_dir)
+    #: Finished runs that are kept; unfinished ones are kept four times as long, and as many.
+    journal_max_age_days: float = Field(default=30.0, gt=0)
+    journal_max_runs: int = Field(default=1000, ge=1)
+
     @classmethod
     def create(cls, **values: Any) -> Settings:
         """Settings from ``values`` over the environment, or a :class:`ConfigurationError` that names the key."""
@@ -153,6 +163,11 @@ class Settings(BaseSettings):
     def trace_file(self) -> Path:
         """Where the host keeps runs, events and spans: an SQLite file of mode 0600."""
         return self.runtime_dir / "traces.sqlite"
+
+    @property
+    def journal_file(self) -> Path:
+        """Where notebooks keep the steps that their runs have finished: an SQLite file of mode 0600."""
+        return self.data_dir / "journal.sqlite"
 
     def private_runtime_dir(self) -> Path:
         """The runtime folder, made if need be, 0700 and the user's own. Raises ``ConfigurationError``."""

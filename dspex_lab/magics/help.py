@@ -41,7 +41,8 @@ Steps:    predict  chain_of_thought  react  program_of_thought  module  native  
 Options:  pool=  lm=  timeout_s=  retry=  stream=  route=  output_retries=  overwrite=
 
     --run name=value ...   run it with these inputs (Python expressions), in a live panel
-    --background           with --run: do not wait; the value is the run
+    --resume               go on with the last run that has not come to its end, also after a restart
+    --background           with --run or --resume: do not wait; the value is the run
     --dry-run              show the plan, run nothing
 
 Afterwards `support` is the pipeline: `support(ticket="...")` runs it, and so does `lab.run_pipeline("support", ...)`;
@@ -62,6 +63,7 @@ LAB = """The lab in one line.
                                   another pool, by the options of PoolSpec
     %lab pools restart NAME       replace its workers, each when it has finished its calls
     %lab pools remove NAME        let go of a pool that nobody uses
+    %lab runs                     the runs of all notebooks; lab.run("ID").resume() goes on with one
     %lab jobs                     detached calls, which go on without their notebook
     %lab jobs cancel ID           stop one
     %lab logs [WORKER]            the last words of the host and its workers

@@ -1,4 +1,4 @@
-"""``%lab``: questions and orders in one line: status, start, stop, lm, pools, jobs, logs, connect, help."""
+"""``%lab``: questions and orders in one line: status, start, stop, lm, pools, runs, jobs, logs, connect, help."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dspex_lab.calls import LmSpec
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics import help as help_texts
+from dspex_lab.pipelines import run_table
 from dspex_lab.settings import PoolSpec
 
 __all__ = ["COMMANDS", "Text", "run_command"]
@@ -109,6 +110,8 @@ def _setting(text: str) -> tuple[str, Any]:
     return name, value
 
 
+#: So many runs are shown; lab.runs() has them all.
+_SHOWN_RUNS = 50
 _NO_HOST = "No pool host runs; the first call starts one, and so does %lab start."
 _SECRETS = frozenset({"api_key", "key", "apikey", "token", "secret", "password"})
 
@@ -176,6 +179,12 @@ def _spec(name: str, *settings: str) -> PoolSpec:
     return PoolSpec.create(name=name, **values)
 
 
+def _runs(*arguments: str) -> Any:
+    _takes("no argument", arguments, 0)
+    records = current_lab().history.records(limit=_SHOWN_RUNS)
+    return run_table(records) if records else Text("No run was written down yet.")
+
+
 def _jobs(*arguments: str) -> Any:
     lab = current_lab()
     if arguments[:1] == ("cancel",):
@@ -222,6 +231,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "stop": _stop,
     "lm": _lm,
     "pools": _pools,
+    "runs": _runs,
     "jobs": _jobs,
     "logs": _logs,
     "connect": _connect,

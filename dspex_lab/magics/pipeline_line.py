@@ -21,7 +21,7 @@ from dspex_lab.pipelines.source import excerpt
 __all__ = ["FLAGS", "PipelineLine", "line_fault", "parse_line"]
 
 #: What may stand on the line beside the name and the inputs, and what it is for.
-FLAGS = ("--run", "--background", "--dry-run")
+FLAGS = ("--run", "--resume", "--background", "--dry-run")
 
 _MAGIC = "%%pipeline "
 _FLAG = re.compile(r"--[A-Za-z][\w-]*")
@@ -39,6 +39,7 @@ class PipelineLine:
     is_run: bool = False
     is_background: bool = False
     is_dry_run: bool = False
+    is_resume: bool = False
     inputs: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, int] = field(default_factory=dict, compare=False)
 
@@ -53,7 +54,7 @@ class _Mark:
 
 
 def parse_line(line: str) -> PipelineLine:
-    """Read ``NAME [--run name=value ...] [--background] [--dry-run]``; a ``#`` begins a comment.
+    """Read ``NAME [--run name=value ...] [--resume] [--background] [--dry-run]``; a ``#`` begins a comment.
 
     A flag stands where a new word may begin: what looks like one inside a value is the value's. Raises
     ``PipelineError`` with the place.
@@ -75,7 +76,15 @@ def parse_line(line: str) -> PipelineLine:
             raise line_fault(line, f"The input {mark.text} is given twice.", mark.start, "Give it once.")
         _check_value(line, mark, text)
         inputs[mark.text], places[mark.text] = text, mark.start
-    made = PipelineLine(name, "--run" in flags, "--background" in flags, "--dry-run" in flags, inputs, places)
+    made = PipelineLine(
+        name,
+        "--run" in flags,
+        "--background" in flags,
+        "--dry-run" in flags,
+        "--resume" in flags,
+        inputs,
+        places,
+    )
     _check_whole(line, made, marks)
     return made
 
@@ -201,10 +210,14 @@ def _check_value(line: str, mark: _Mark, text: str) -> None:
 
 
 def _check_whole(line: str, made: PipelineLine, marks: list[_Mark]) -> None:
-    if made.inputs and not (made.is_run or made.is_dry_run):
+    if made.is_resume and (made.is_run or made.is_dry_run):
+        place = next(mark.start for mark in marks if mark.text == "--resume")
+        other = "--run" if made.is_run else "--dry-run"
+        raise line_fault(line, f"--resume goes on with a run, and {other} does not.", place, "Write one of them.")
+    if made.inputs and not (made.is_run or made.is_dry_run or made.is_resume):
         raise line_fault(
             line, "Inputs are given, but the pipeline is not run.", next(iter(made.places.values())), "Add --run."
         )
-    if made.is_background and not made.is_run:
+    if made.is_background and not (made.is_run or made.is_resume):
         place = next(mark.start for mark in marks if mark.text == "--background")
         raise line_fault(line, "--background says how to run, but the pipeline is not run.", place, "Add --run.")

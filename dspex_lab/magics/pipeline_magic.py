@@ -8,6 +8,7 @@ from concurrent import futures
 from concurrent.futures import Future
 from typing import Any
 
+from dspex_lab.errors import PipelineError
 from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics.pipeline_line import PipelineLine, line_fault, parse_line
 from dspex_lab.pipelines import Pipeline, Plan, Run, compile_cell
@@ -36,11 +37,11 @@ def define_pipeline(line: str, cell: str, namespace: MutableMapping[str, Any]) -
         if inputs:
             check_inputs(made.plan, inputs)
         return made.plan
-    if not asked.is_run:
+    if not (asked.is_run or asked.is_resume):
         lab.start_in_background()
         return made
     try:
-        run = made.submit(**inputs)
+        run = _resume(lab, made, inputs) if asked.is_resume else made.submit(**inputs)
         show_run(lab, run, is_background=asked.is_background)
     except KeyboardInterrupt:
         # Wherever it struck: what runs of this new pipeline is this cell's.
@@ -49,6 +50,19 @@ def define_pipeline(line: str, cell: str, namespace: MutableMapping[str, Any]) -
                 one.cancel()
         raise
     return run if asked.is_background else None
+
+
+def _resume(lab: Lab, made: Pipeline, inputs: dict[str, Any]) -> Run:
+    """The newest unfinished run of the pipeline, gone on with."""
+    past = lab.history.unfinished(made.name)
+    if past is None:
+        raise PipelineError(
+            f"No run of {made.name} waits to be resumed.",
+            hint=f"Begin one: %%pipeline {made.name} --run. %lab runs shows those that there were.",
+        )
+    run = past.resume(**inputs)
+    made.adopt(run)
+    return run
 
 
 def show_run(lab: Lab, run: Run, *, is_background: bool = False) -> None:

@@ -17,20 +17,27 @@ from dspex_lab.pipelines.constructors import (
     template,
     when,
 )
+from dspex_lab.pipelines.history import History
+from dspex_lab.pipelines.journal import Journal
 from dspex_lab.pipelines.launcher import Launcher, LauncherStatistics, StartRun
 from dspex_lab.pipelines.options import RunOptions
+from dspex_lab.pipelines.past_run import PastRun
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.program import Pipeline, Program, RunStream, pipeline
 from dspex_lab.pipelines.record import Record
 from dspex_lab.pipelines.result import Metrics, RunResult, RunState, StepMetrics
 from dspex_lab.pipelines.run import Run, TextChunk
+from dspex_lab.pipelines.run_table import run_table
 from dspex_lab.pipelines.steps import Step
 
 __all__ = [
     "CONSTRUCTORS",
+    "History",
+    "Journal",
     "Launcher",
     "LauncherStatistics",
     "Metrics",
+    "PastRun",
     "Pipeline",
     "Plan",
     "Program",
@@ -55,6 +62,7 @@ __all__ = [
     "predict",
     "program_of_thought",
     "react",
+    "run_table",
     "template",
     "when",
 ]

@@ -6,13 +6,17 @@ The only thing of this room that ``lab`` has to build.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dspex_lab.calls import new_id
+from dspex_lab.errors import ConfigurationError
 from dspex_lab.pipelines.inputs import check_inputs
-from dspex_lab.pipelines.options import RunOptions
+from dspex_lab.pipelines.journal import Journal, RunRecord
+from dspex_lab.pipelines.memory import Remembered
+from dspex_lab.pipelines.options import RunOptions, options_from_plain, options_to_plain
+from dspex_lab.pipelines.overrides import overridden
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.result import RunState
 from dspex_lab.pipelines.run import Run
@@ -21,6 +25,10 @@ from dspex_lab.portal import Portal
 from dspex_lab.router import Router
 
 __all__ = ["Launcher", "LauncherStatistics", "StartRun"]
+
+
+#: How a run of this process goes on when it is over, with the inputs that could not be written down.
+ResumeRun = Callable[[Run, Mapping[str, Any]], Run]
 
 
 class StartRun(Protocol):
@@ -50,8 +58,19 @@ class LauncherStatistics:
 class Launcher:
     """Starts runs and remembers the latest ones by id."""
 
-    def __init__(self, portal: Portal, router: Router, *, remembered: int = 100) -> None:
+    def __init__(
+        self,
+        portal: Portal,
+        router: Router,
+        *,
+        journal: Journal | None = None,
+        resume: ResumeRun | None = None,
+        remembered: int = 100,
+    ) -> None:
+        """``journal`` is where runs of pipelines are written down, ``resume`` how those that are over go on."""
         self._portal = portal
+        self._journal = journal
+        self._resume = resume
         self._router = router
         self._remembered = remembered
         self._runs: OrderedDict[str, Run] = OrderedDict()
@@ -69,7 +88,26 @@ class Launcher:
         The options of single steps are in the ``plan`` already (``overrides``)."""
         check_inputs(plan, inputs)
         settings = RunSettings(new_id(), options or RunOptions())
-        run = Run(plan, inputs, self._router, settings, is_program=is_program)
+        entry = None
+        if self._journal is not None and settings.options.journal and not is_program:
+            entry = self._journal.enter(plan, settings.run_id, inputs, options_to_plain(settings.options))
+        return self._begin(
+            Run(plan, inputs, self._router, settings, is_program=is_program, entry=entry, resume=self._resume)
+        )
+
+    def go_on(self, plan: Plan, record: RunRecord, inputs: Mapping[str, Any], known: Mapping[str, Remembered]) -> Run:
+        """Begin a run of the journal again, under its id; what is ``known`` by step is not done again. Raises
+        ``ConfigurationError`` when somebody else was quicker."""
+        if self._journal is None:
+            raise ConfigurationError("There is no journal.", "journal")
+        options = options_from_plain(record.options)
+        plan = overridden(plan, options.steps)
+        check_inputs(plan, inputs)
+        entry = self._journal.take_over(record, plan, inputs, known)
+        settings = RunSettings(record.run_id, options)
+        return self._begin(Run(plan, inputs, self._router, settings, entry=entry, resume=self._resume))
+
+    def _begin(self, run: Run) -> Run:
         self._runs[run.id] = run
         while len(self._runs) > self._remembered:
             self._runs.popitem(last=False)
@@ -90,6 +128,10 @@ class Launcher:
     def runs(self) -> tuple[Run, ...]:
         """The latest runs, oldest first."""
         return tuple(self._runs.values())
+
+    def leave_all(self) -> int:
+        """Stop every run under way because the process ends; the journal has them as interrupted."""
+        return sum(run.leave() for run in self.runs)
 
     def cancel_all(self) -> int:
         """Cancel every run under way; how many there were."""

@@ -6,7 +6,7 @@ Values only; what the options of a step mean to a plan is ``overrides``' busines
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.router import Budget
 
-__all__ = ["RunOptions"]
+__all__ = ["RunOptions", "options_from_plain", "options_to_plain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,14 @@ class RunOptions:
     ``continue_on_error`` records the errors of steps and gives what could be had. ``stream`` asks for tokens.
     ``steps`` holds options for single steps by their names, dotted where they stand inside others:
     ``{"triage": {"lm": "openai/x", "timeout_s": 5}, "reply.then": {"retry": 0}}``; those of a step that holds others
-    go to all inside it.
+    go to all inside it. With ``journal=False`` nothing of the run is written down, and it cannot be resumed.
     """
 
     timeout_s: float | None = None
     budget: Budget | None = None
     continue_on_error: bool = False
     stream: bool = True
+    journal: bool = True
     steps: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
@@ -70,3 +71,24 @@ class RunOptions:
                     hint=f"{guess}A run takes {', '.join(known)}.",
                 )
         return replace(self, **values)
+
+
+def options_to_plain(options: RunOptions) -> dict[str, Any]:
+    """The options as JSON has them, to be written down. What is no plain value is left out: a language model with a
+    key never gets into a file."""
+    plain = {one.name: getattr(options, one.name) for one in fields(options)}
+    steps = {name: _only_plain(given) for name, given in options.steps.items()}
+    budget = None if options.budget is None else asdict(options.budget)
+    return {**_only_plain(plain), "budget": budget, "steps": {name: given for name, given in steps.items() if given}}
+
+
+def options_from_plain(data: Mapping[str, Any]) -> RunOptions:
+    """The inverse of :func:`options_to_plain`; options that are not known here are left out."""
+    known = {one.name for one in fields(RunOptions)}
+    values = {name: value for name, value in data.items() if name in known}
+    budget = values.get("budget")
+    return RunOptions(**{**values, "budget": None if budget is None else Budget(**budget)})
+
+
+def _only_plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is None or isinstance(value, str | int | float)}

@@ -123,6 +123,10 @@ class _Runnable:
         self._latest.run = run
         return run
 
+    def adopt(self, run: Run) -> None:
+        """Make ``run``, which was resumed, the last one."""
+        self._latest.run = run
+
     def __call__(self, /, **inputs: Any) -> RunResult:
         """Run and wait for the result; an interrupt cancels the run."""
         return self.submit(**inputs).result()

@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Any
 
 from dspex_lab.calls import TraceContext
-from dspex_lab.errors import Cancelled, DeadlineExceeded, HostUnavailable, LabError, PythonError
+from dspex_lab.errors import (
+    Cancelled,
+    ConfigurationError,
+    DeadlineExceeded,
+    HostUnavailable,
+    LabError,
+    PipelineError,
+    PythonError,
+)
 from dspex_lab.pipelines.failures import as_lab_error, as_pipeline_error
+from dspex_lab.pipelines.journal.entry import Entry
+from dspex_lab.pipelines.journal.records import INTERRUPTED
 from dspex_lab.pipelines.plain import plain
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.result import TRANSITIONS, Metrics, RunResult, RunState, usage_data
@@ -28,10 +38,12 @@ from dspex_lab.router import AccountStatistics, Router
 from dspex_lab.telemetry.events import Event
 from dspex_lab.telemetry.run_view import RunView
 
-__all__ = ["CANCEL_GRACE_S", "Run", "TextChunk"]
+__all__ = ["CANCEL_GRACE_S", "JOURNAL_GRACE_S", "Run", "TextChunk"]
 
 #: How long cancelled steps may take to end before the run ends without them.
 CANCEL_GRACE_S = 0.8
+#: How long a run waits for its end to be written down.
+JOURNAL_GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,15 @@ class Run:
     """A run under way or over. ``run.result()`` or ``await run`` waits for its end; an interrupt cancels it."""
 
     def __init__(
-        self, plan: Plan, inputs: Mapping[str, Any], router: Router, settings: RunSettings, *, is_program: bool = False
+        self,
+        plan: Plan,
+        inputs: Mapping[str, Any],
+        router: Router,
+        settings: RunSettings,
+        *,
+        is_program: bool = False,
+        entry: Entry | None = None,
+        resume: Callable[[Run, Mapping[str, Any]], Run] | None = None,
     ) -> None:
         self.plan = plan
         self.inputs = dict(inputs)
@@ -59,7 +79,11 @@ class Run:
         self._hub = router.hub
         self._clock = router.clock
         self._is_program = is_program
-        self._work = PlanRun(plan, router, settings, emit=self._emit, clock=router.clock)
+        self._entry = entry
+        self._resume = resume
+        self._work = PlanRun(plan, router, settings, emit=self._emit, clock=router.clock, memory=entry)
+        if entry is not None:
+            entry.on_trouble = self._warn
         self._state = RunState.PENDING
         self._done: Future[RunResult] = Future()
         # From here on nobody can cancel the future itself: the run's end comes from the loop only.
@@ -67,7 +91,7 @@ class Run:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._is_cancel_asked = False
+        self._is_cancel_asked = self._is_left = False
         self._events: Tape[Event] = Tape()
         self._chunks: Tape[TextChunk] = Tape()
         self._started = self._ended = 0.0
@@ -124,6 +148,24 @@ class Run:
             if self._loop is not None and self._stop is not None and not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._stop.set)
         return True
+
+    def leave(self) -> bool:
+        """Stop the run because its process ends: the journal has it as interrupted then, not as cancelled."""
+        self._is_left = True
+        return self.cancel()
+
+    def resume(self, **inputs: Any) -> Run:
+        """Go on with a run that is over: a new :class:`Run` with the same id, which does not repeat what has finished.
+        ``inputs`` are those that could not be written down. Raises ``PipelineError`` while it is under way."""
+        if self._resume is None or self._entry is None:
+            raise ConfigurationError(
+                "The run was not written down.",
+                "journal",
+                hint="Begin a new one; pipelines are journalled as they are.",
+            )
+        if not self.is_over:
+            raise PipelineError(f"The run {self.id[:8]} is under way.", hint="Wait for it: run.result().")
+        return self._resume(self, inputs)
 
     def events(self) -> Tape[Event]:
         """The run's events from its start, as they come: for ``for`` and ``async for``."""
@@ -182,7 +224,7 @@ class Run:
             steps=self.plan.describe(),
             inputs={name: plain(value) for name, value in self.inputs.items()},
         )
-        work = asyncio.ensure_future(self._work.run(self.inputs))
+        work = asyncio.ensure_future(self._carry_out())
         ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._stop.wait())]
         if self._settings.options.timeout_s is not None:
             ends.append(asyncio.ensure_future(self._clock.sleep(self._settings.options.timeout_s)))
@@ -194,30 +236,42 @@ class Run:
                 await asyncio.wait({work}, timeout=CANCEL_GRACE_S)
         except asyncio.CancelledError:
             work.cancel()
+            if self._entry is not None:
+                self._entry.note(self._written(RunState.CANCELLED), self._cancelled())
             self._end(RunState.CANCELLED, error=self._cancelled())
             raise
         finally:
             for one in ends:
                 one.cancel()
             work.add_done_callback(_take_error)
-        self._conclude(work, is_late=is_late)
+        state, outputs, error = self._conclusion(work, is_late=is_late)
+        if self._entry is not None:
+            await self._entry.end(self._written(state), error, timeout_s=JOURNAL_GRACE_S)
+        self._end(state, outputs=outputs, error=error)
 
-    def _conclude(self, work: asyncio.Future[dict[str, Any]], *, is_late: bool) -> None:
-        """End the run as its work ended; work that did not stop in time counts as cancelled, and work that was
+    async def _carry_out(self) -> dict[str, Any]:
+        if self._entry is not None:
+            await self._entry.begin()
+        return await self._work.run(self.inputs)
+
+    def _conclusion(
+        self, work: asyncio.Future[dict[str, Any]], *, is_late: bool
+    ) -> tuple[RunState, Mapping[str, Any] | None, LabError | None]:
+        """How the run ends, as its work ended; work that did not stop in time counts as cancelled, and work that was
         stopped because the run ``is_late`` as failed."""
         if is_late:
-            self._end(RunState.FAILED, error=self._late())
-            return
+            return RunState.FAILED, None, self._late()
         if not work.done() or work.cancelled():
-            self._end(RunState.CANCELLED, error=self._cancelled())
-            return
+            return RunState.CANCELLED, None, self._cancelled()
         error = work.exception()
         if error is None:
-            self._end(RunState.SUCCEEDED, outputs=work.result())
-        elif isinstance(error, Cancelled) or self._is_cancel_asked:
-            self._end(RunState.CANCELLED, error=self._cancelled())
-        else:
-            self._end(RunState.FAILED, error=self._told(error))
+            return RunState.SUCCEEDED, work.result(), None
+        if isinstance(error, Cancelled) or self._is_cancel_asked:
+            return RunState.CANCELLED, None, self._cancelled()
+        return RunState.FAILED, None, self._told(error)
+
+    def _written(self, state: RunState) -> str:
+        return INTERRUPTED if self._is_left and state is RunState.CANCELLED else str(state)
 
     def _told(self, error: BaseException) -> LabError:
         """The run's error: a program's own as it is, a pipeline's with its step and all that failed."""
@@ -272,6 +326,9 @@ class Run:
 
     def _cancelled(self) -> Cancelled:
         return Cancelled(f"The run of {self.plan.name} was cancelled.")
+
+    def _warn(self, message: str, step: str | None) -> None:
+        self._emit("pipeline.warning", None, run_id=self.id, step=step, message=message)
 
     def _emit(self, name: str, /, trace: TraceContext | None = None, **attributes: Any) -> None:
         self._events.append(Event(name, self._clock.now(), attributes, trace))

@@ -25,7 +25,7 @@ from dspex_lab.pipelines.result import StepMetrics, StepStatus, usage_data
 from dspex_lab.pipelines.steps import Each, Leaf, When
 from dspex_lab.router import Account, EmitEvent, Outcome, Router, RunContext
 
-__all__ = ["PlanRun", "RunSettings"]
+__all__ = ["PlanRun", "RunSettings", "summed"]
 
 Values = Mapping[str, Any]
 
@@ -250,7 +250,7 @@ class PlanRun:
 
     def _count(self, figures: StepMetrics) -> None:
         known = self.metrics.get(figures.step)
-        self.metrics[figures.step] = figures if known is None else _summed(known, figures)
+        self.metrics[figures.step] = figures if known is None else summed(known, figures)
 
     def _tell_skipped(self, step: PlanStep) -> None:
         self.metrics[step.name] = StepMetrics(step.name, StepStatus.SKIPPED)
@@ -340,7 +340,7 @@ def _figures(name: str, status: StepStatus, duration_s: float, outcome: Outcome 
     )
 
 
-def _summed(known: StepMetrics, more: StepMetrics) -> StepMetrics:
+def summed(known: StepMetrics, more: StepMetrics) -> StepMetrics:
     """The figures of several turns of one step; a turn that failed marks them all."""
     status = known.status if known.status != StepStatus.SUCCEEDED else more.status
     return replace(

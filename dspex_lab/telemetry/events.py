@@ -25,6 +25,7 @@ EVENT_NAMES = frozenset(
         "run.start",  # attributes: run_id, pipeline, steps (list of {"name", "kind", "reads", "writes"}), inputs
         "run.end",  # run_id, status ("succeeded" | "failed" | "cancelled"), duration_s, usage, error
         "pipeline.step",  # run_id, step, status ("running" | "succeeded" | "failed" | "cancelled" | "skipped"), ...
+        "pipeline.warning",  # run_id, step (or None), message: something to know that stops no run
         "token",  # run_id, step, field, text, sent_at
         "router.route",  # run_id, step, operation, route ("native" | "python" | "hybrid"), reason, target
         "router.retry",  # run_id, step, operation, retry (counted from 1), reason, error_type, wait_s, asked_s

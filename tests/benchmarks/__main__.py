@@ -35,6 +35,7 @@ def main(names: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="dxl-bench-", dir="/tmp") as folder:
         # Measured on a host of its own, never on the user's.
         os.environ["DSPEX_LAB_RUNTIME_DIR"] = f"{folder}/lab"
+        os.environ["DSPEX_LAB_DATA_DIR"] = f"{folder}/data"
         rows, broken = _measure(names or known)
     print(render(rows))
     missed = [row.name for row in rows if row.is_met is False]

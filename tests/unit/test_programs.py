@@ -110,3 +110,11 @@ def test_values_are_checked_against_a_signature() -> None:
     with pytest.raises(ValidationError) as caught:
         programs.validate({"stars": "many"}, "text -> stars: int, mood: str")
     assert {error["field"] for error in caught.value.errors} == {"stars", "mood"}
+
+
+def test_runs_are_found_again() -> None:
+    """The table names every run of a pipeline, and a few letters of an id find the run itself."""
+    run = programs.pipeline("sizes", size=programs.native(len_of)).submit(text="abc")
+    assert run.result(10).size == 3
+    assert programs.runs(limit=1)["id"].tolist() == [run.id]
+    assert programs.run(run.id[:10]) is run

@@ -158,3 +158,18 @@ def test_an_interrupt_cancels_the_run(cell: Cell, lab: Lab, backend: FakeBackend
     assert [run.state for run in lab.launcher.runs] == [RunState.CANCELLED]
     backend.handlers["dspy.run"] = before
     assert cell("support(ticket='x')").success
+
+
+def test_a_run_is_resumed_by_its_cell(cell: Cell, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --resume the newest unfinished run of that name goes on; the steps that it has finished are not repeated."""
+    cell("done, broken = [], [True]")
+    cell("def first(ticket):\n    done.append(ticket)\n    return ticket")
+    cell("def second(first):\n    if broken:\n        raise ValueError('it broke')\n    return first + '!'")
+    body = "one = native(first, writes='first')\ntwo = native(second)"
+    error_of(cell(f"%%pipeline fragile --run ticket='late'\n{body}"))
+    cell("broken.clear()")
+    assert cell(f"%%pipeline fragile --resume\n{body}").success
+    assert shell.user_ns["fragile"].last_run.result().two == "late!"
+    assert shell.user_ns["done"] == ["late"]
+    assert "No run of fragile waits" in error_of(cell(f"%%pipeline fragile --resume\n{body}")).message
+    assert "--run does not" in error_of(cell(f"%%pipeline fragile --resume --run\n{body}")).message

@@ -11,6 +11,7 @@ from IPython.core.interactiveshell import ExecutionResult
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.lab import Lab, use_lab
 from dspex_lab.magics.lab_magic import COMMANDS, run_command
+from dspex_lab.programs import native, pipeline
 from dspex_lab.settings import Settings
 from dspex_lab.telemetry.host_view import HostView
 
@@ -145,3 +146,11 @@ def test_the_line_works_in_a_shell(cell: Cell, capsys: pytest.CaptureFixture[str
     shown = capsys.readouterr().out
     assert "ConfigurationError: %lab knows no command 'stat'." in shown
     assert "Traceback" not in shown
+
+
+def test_the_runs_are_a_table(lab: Lab) -> None:
+    """One row for each, whichever notebook began it."""
+    pipeline("sizes", size=native(len, reads=["text"]))(text="abc")
+    table = run_command("runs")
+    assert table.iloc[0][["pipeline", "state", "steps"]].tolist() == ["sizes", "succeeded", "1/1"]
+    assert list(table.columns) == ["id", "pipeline", "state", "started", "duration", "steps", "tokens", "error"]

@@ -67,7 +67,7 @@ def test_any_expressions_come_back_as_they_were_written(
     ]
     words = data.draw(st.permutations(words)) if data else words
     read = parse_line("support " + "  ".join(words))
-    wanted = PipelineLine("support", True, "--background" in flags, "--dry-run" in flags, inputs)
+    wanted = PipelineLine("support", True, "--background" in flags, "--dry-run" in flags, inputs=inputs)
     assert read == wanted
 
 
@@ -104,7 +104,7 @@ def test_lines_that_people_write(line: str, wanted: PipelineLine) -> None:
     ("line", "message", "hint", "under"),
     [
         ("support --runn", "%%pipeline has no flag --runn.", "Did you mean --run?", "--runn"),
-        ("support --bg --run", "%%pipeline has no flag --bg.", "There are --run, --background, --dry-run.", "--bg"),
+        ("support --bg --run", "%%pipeline has no flag --bg.", "There are --run, --resume,", "--bg"),
         ("support --run=3", "--run takes no value.", "Write --run alone.", "=3"),
         ("support -run", "'-run' is no input.", "Did you mean --run?", "-run"),
         ("support run", "'run' is no input.", "Did you mean --run?", "run"),

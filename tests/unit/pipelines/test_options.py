@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
+from dspex_lab.calls import LmSpec
 from dspex_lab.errors import ConfigurationError, DeadlineExceeded, LabError, PipelineError
 from dspex_lab.pipelines import (
     Launcher,
@@ -19,7 +21,9 @@ from dspex_lab.pipelines import (
     predict,
     when,
 )
+from dspex_lab.pipelines.options import options_from_plain, options_to_plain
 from dspex_lab.pipelines.steps import Leaf
+from dspex_lab.router import Budget
 from dspex_lab.testing import FakeClock
 from dspex_lab.testing.stage import Stage
 
@@ -175,3 +179,17 @@ def test_a_run_in_time_leaves_no_sleeper(stage: Stage) -> None:
         return clock.sleepers
 
     assert stage.portal.run(rest) == 0
+
+
+def test_options_are_written_down_without_keys() -> None:
+    """What is plain comes back for a resumed run, its budget too; a model with a key is left out."""
+    key = "a" * 20
+    options = RunOptions(
+        timeout_s=3.0,
+        budget=Budget(max_tokens_total=5),
+        steps={"one": {"lm": LmSpec("openai/x", api_key=key), "timeout_s": 2}, "two": {"lm": "openai/y"}},
+    )
+    written = json.dumps(options_to_plain(options))
+    assert key not in written
+    again = options_from_plain(json.loads(written))
+    assert again == options.updated(steps={"one": {"timeout_s": 2}, "two": {"lm": "openai/y"}})

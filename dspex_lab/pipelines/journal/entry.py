@@ -1,0 +1,161 @@
+"""One run's place in the journal: the run's memory, and where its states are written down.
+
+Nothing here ever fails a run: what cannot be written is told, once, and the run goes on without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from dspex_lab.clock import Clock
+from dspex_lab.errors import LabError, ValidationError
+from dspex_lab.pipelines.fingerprint import fingerprint
+from dspex_lab.pipelines.journal.classes import classes_of
+from dspex_lab.pipelines.journal.owner import Owner
+from dspex_lab.pipelines.journal.records import count_of_steps, metrics_to_bytes, prints_to_bytes
+from dspex_lab.pipelines.journal.values import write_value
+from dspex_lab.pipelines.journal.writer import Statement, Writer
+from dspex_lab.pipelines.memory import Remembered
+from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.result import RunState, StepMetrics
+from dspex_lab.telemetry.attributes import clean_attributes, clean_text
+
+__all__ = ["Entry", "Trouble"]
+
+#: Told what is not kept: a message for people, and the step (None: all that is to come).
+Trouble = Callable[[str, str | None], None]
+
+_INSERT_RUN = (
+    "INSERT INTO runs (run_id, pipeline, state, started_at, changed_at, owner_pid, owner_started, fingerprint, inputs,"
+    " options, source, step_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_STATE = "INSERT INTO states (run, at, state) SELECT number, ?, ? FROM runs WHERE run_id = ?"
+_INSERT_STEP = (
+    "INSERT OR REPLACE INTO steps (run, key, step, at, tokens, metrics, outputs)"
+    " SELECT number, ?, ?, ?, ?, ?, ? FROM runs WHERE run_id = ?"
+)
+_UPDATE_RUN = "UPDATE runs SET state = ?, changed_at = ?, error = ? WHERE run_id = ?"
+
+
+class Entry:
+    """The memory of one run. ``known`` is what it remembers of earlier lives, in which case it is there already."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        run_id: str,
+        inputs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        writer: Writer,
+        *,
+        clock: Clock,
+        known: Mapping[str, Remembered] | None = None,
+    ) -> None:
+        self._plan = plan
+        self._run_id = run_id
+        self._inputs = inputs
+        self._options = options
+        self._writer = writer
+        self._clock = clock
+        self._known = dict(known or {})
+        self._is_resumed = known is not None
+        self._is_broken = False
+        self._told: set[str] = set()
+        #: Set by the run.
+        self.on_trouble: Trouble = lambda message, step: None
+
+    @cached_property
+    def _classes(self) -> Collection[type]:
+        # Asked for on the writer's thread, when there is something to write.
+        return classes_of(self._plan)
+
+    async def begin(self) -> None:
+        """Write that the run is here; durable when this returns. A resumed run was written by who resumed it."""
+        if self._is_resumed:
+            return
+        unkept: list[str] = []
+        await self._written(self._writer.submit(lambda: self._begin(unkept)))
+        for name in unkept:
+            self.on_trouble(f"The input {name} cannot be written down: to resume, give it again.", None)
+
+    def recall(self, key: str) -> Remembered | None:
+        return self._known.get(key)
+
+    async def keep(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics) -> None:
+        if self._is_broken:
+            return
+        at = self._clock.now()
+        await self._written(self._writer.submit(lambda: self._kept(key, outputs, metrics, at)), metrics.step)
+
+    def note(self, state: RunState | str, error: LabError | None = None) -> Future[int]:
+        """Write the run's state; the future is done when it is durable, and nobody need wait for it."""
+        at = self._clock.now()
+        told = msgspec.json.encode(clean_attributes(error.to_dict())) if error is not None else None
+        statements: list[Statement] = [
+            (_UPDATE_RUN, (str(state), at, told, self._run_id)),
+            (_INSERT_STATE, (at, str(state), self._run_id)),
+        ]
+        return self._writer.submit(lambda: () if self._is_broken else statements)
+
+    async def end(self, state: RunState | str, error: LabError | None, *, timeout_s: float) -> None:
+        """Write the run's last state; waits for it, but not long: a run ends when it ends."""
+        done = asyncio.wrap_future(self.note(state, error))
+        await asyncio.wait({done}, timeout=timeout_s)
+        if done.done() and not done.cancelled():
+            done.exception()
+
+    async def _written(self, order: Future[int], step: str | None = None) -> None:
+        try:
+            await asyncio.wrap_future(order)
+        except ValidationError as error:
+            if step is not None and step not in self._told:
+                self._told.add(step)
+                self.on_trouble(f"What {step} gave cannot be written down: {error.message}", step)
+        except Exception as error:
+            if not self._is_broken:
+                self._is_broken = True
+                what = error.message if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+                self.on_trouble(f"The run goes on, but is not written down: {what.rstrip('.')}.", None)
+
+    # --- on the writer's thread -----------------------------------------------------------------------------------
+
+    def _begin(self, unkept: list[str]) -> list[Statement]:
+        at, owner = self._clock.now(), Owner.this_process()
+        inputs: dict[str, bytes | None] = {}
+        for name, value in self._inputs.items():
+            try:
+                inputs[name] = write_value(value, self._classes)
+            except ValidationError:
+                inputs[name] = None
+                unkept.append(name)
+        row = (
+            self._run_id,
+            self._plan.name,
+            str(RunState.RUNNING),
+            at,
+            at,
+            owner.pid,
+            owner.started,
+            prints_to_bytes(fingerprint(self._plan)),
+            msgspec.msgpack.encode(inputs),
+            msgspec.json.encode(self._options),
+            clean_text(self._plan.source.text),
+            count_of_steps(self._plan),
+        )
+        return [(_INSERT_RUN, row), (_INSERT_STATE, (at, str(RunState.RUNNING), self._run_id))]
+
+    def _kept(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics, at: float) -> list[Statement]:
+        plain = replace(metrics, status=str(metrics.status))
+        tokens = metrics.usage.input_tokens + metrics.usage.output_tokens
+        written = write_value(dict(outputs), self._classes)
+        return [(_INSERT_STEP, (key, metrics.step, at, tokens, metrics_to_bytes(plain), written, self._run_id))]
+
+    def __repr__(self) -> str:
+        return f"<Entry {self._run_id[:8]} [{'broken' if self._is_broken else 'open'}, known: {len(self._known)}]>"

@@ -1,0 +1,40 @@
+"""Runs as a pandas DataFrame: one row each, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dspex_lab.pipelines.journal.records import RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["run_table"]
+
+
+def run_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """``id`` (its first characters are enough for ``lab.run``), ``pipeline``, ``state``, ``started`` (local time),
+    ``duration`` (a timedelta), ``steps`` ("3/5": done and all), ``tokens``, ``error``."""
+    import pandas as pd  # slow to load, and needed here only
+
+    rows = [
+        (
+            one.run_id,
+            one.pipeline,
+            one.state,
+            one.started_at,
+            one.duration_s,
+            f"{one.steps_done}/{one.step_count}",
+            one.tokens,
+            "" if one.error is None else str(one.error.get("message", "")),
+        )
+        for one in records
+    ]
+    columns = ["id", "pipeline", "state", "started", "duration", "steps", "tokens", "error"]
+    table = pd.DataFrame(rows, columns=columns)
+    zone = datetime.now().astimezone().tzinfo
+    table["started"] = pd.to_datetime(table["started"], unit="s", utc=True).dt.tz_convert(zone)
+    table["duration"] = pd.to_timedelta(table["duration"], unit="s")
+    return table

@@ -1,0 +1,114 @@
+"""The writer: orders are whole, durable when they say so, and share commits."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dspex_lab.pipelines.journal.writer import Statement, Writer
+
+INSERT = "INSERT INTO states (run, at, state) VALUES (?, ?, ?)"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "journal.sqlite"
+
+
+@pytest.fixture
+def writer(path: Path) -> Iterator[Writer]:
+    made = Writer(path)
+    yield made
+    made.close()
+
+
+def insert(number: int) -> Sequence[Statement]:
+    return [(INSERT, (number, 0.0, "running"))]
+
+
+def broken() -> Sequence[Statement]:
+    raise ZeroDivisionError
+
+
+def rows(path: Path) -> list[int]:
+    database = sqlite3.connect(path)
+    try:
+        return [row[0] for row in database.execute("SELECT run FROM states ORDER BY rowid")]
+    finally:
+        database.close()
+
+
+def test_what_is_done_can_be_read_by_others(writer: Writer, path: Path) -> None:
+    """Another connection sees the row as soon as the future is done."""
+    assert writer.submit(lambda: [(INSERT, (1, 0.0, "running"))]).result(10) == 1
+    assert rows(path) == [1]
+
+
+def test_orders_that_wait_share_a_commit(writer: Writer, path: Path) -> None:
+    """What comes while a commit is under way goes into the next one, all of it, in its order."""
+    gate = threading.Event()
+
+    def held() -> Sequence[Statement]:
+        gate.wait(10)
+        return [(INSERT, (0, 0.0, "running"))]
+
+    orders = [writer.submit(held)]
+    orders += [writer.submit(partial(insert, number)) for number in range(1, 50)]
+    gate.set()
+    assert [order.result(10) for order in orders] == [1] * 50
+    assert rows(path) == list(range(50))
+    assert writer.statistics().commits <= 2
+
+
+def test_an_order_that_fails_leaves_no_trace_and_harms_no_other(writer: Writer, path: Path) -> None:
+    """Its first statement is taken back with it; what shared its commit is written all the same."""
+    gate = threading.Event()
+    writer.submit(lambda: () * gate.wait(10))
+    bad = writer.submit(lambda: [(INSERT, (1, 0.0, "x")), ("INSERT INTO nowhere VALUES (1)", ())])
+    worse = writer.submit(broken)
+    good = writer.submit(lambda: [(INSERT, (2, 0.0, "x"))])
+    gate.set()
+    assert good.result(10) == 1
+    with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+        bad.result(10)
+    with pytest.raises(ZeroDivisionError):
+        worse.result(10)
+    assert rows(path) == [2]
+    assert writer.statistics().failed == 2
+
+
+def test_closing_writes_what_waits(writer: Writer, path: Path) -> None:
+    """Nothing that was submitted before is lost, and what comes after is refused."""
+    orders = [writer.submit(lambda: [(INSERT, (1, 0.0, "x"))]) for _ in range(20)]
+    writer.close()
+    assert [order.result(0) for order in orders] == [1] * 20
+    with pytest.raises(sqlite3.ProgrammingError):
+        writer.submit(tuple).result(0)
+    assert len(rows(path)) == 20
+
+
+def test_a_folder_that_cannot_be_written_fails_the_order(tmp_path: Path) -> None:
+    """The next order tries again: the folder may be there by then."""
+    blocker = tmp_path / "data"
+    blocker.write_text("no folder")
+    writer = Writer(blocker / "journal.sqlite")
+    with pytest.raises(OSError, match="data"):
+        writer.submit(tuple).result(10)
+    blocker.unlink()
+    assert writer.submit(lambda: [(INSERT, (1, 0.0, "x"))]).result(10) == 1
+    writer.close()
+
+
+def test_several_writers_lose_nothing(path: Path) -> None:
+    """Several notebooks write one file at the same time, which none of them made before."""
+    writers = [Writer(path) for _ in range(4)]
+    orders = [one.submit(lambda: [(INSERT, (1, 0.0, "x"))]) for _ in range(25) for one in writers]
+    assert [order.result(30) for order in orders] == [1] * 100
+    for one in writers:
+        one.close()
+    assert len(rows(path)) == 100
