@@ -63,9 +63,9 @@ LAB = """The lab in one line.
                                   another pool, by the options of PoolSpec
     %lab pools restart NAME       replace its workers, each when it has finished its calls
     %lab pools remove NAME        let go of a pool that nobody uses
-    %lab runs                     the runs of all notebooks; lab.run("ID").resume() goes on with one
     %lab jobs                     detached calls, which go on without their notebook
     %lab jobs cancel ID           stop one
+    %lab runs                     the runs of all notebooks; lab.run("ID").resume() goes on with one
     %lab logs [WORKER]            the last words of the host and its workers
     %lab connect WORKER           how to open a console on a worker
     %lab help                     this text

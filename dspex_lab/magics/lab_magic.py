@@ -1,4 +1,4 @@
-"""``%lab``: questions and orders in one line: status, start, stop, lm, pools, runs, jobs, logs, connect, help."""
+"""``%lab``: questions and orders in one line: status, start, stop, lm, pools, jobs, runs, logs, connect, help."""
 
 from __future__ import annotations
 
@@ -179,12 +179,6 @@ def _spec(name: str, *settings: str) -> PoolSpec:
     return PoolSpec.create(name=name, **values)
 
 
-def _runs(*arguments: str) -> Any:
-    _takes("no argument", arguments, 0)
-    records = current_lab().history.records(limit=_SHOWN_RUNS)
-    return run_table(records) if records else Text("No run was written down yet.")
-
-
 def _jobs(*arguments: str) -> Any:
     lab = current_lab()
     if arguments[:1] == ("cancel",):
@@ -196,6 +190,12 @@ def _jobs(*arguments: str) -> Any:
         return Text(_NO_HOST)
     lines = [f"{one.id}  {one.state:<9}  {one.pool}  {ctime(one.submitted_at)}" for one in lab.jobs()]
     return Text("\n".join(lines) or "There is no job; current_lab().start_job(function, ...) begins one.")
+
+
+def _runs(*arguments: str) -> Any:
+    _takes("no argument", arguments, 0)
+    records = current_lab().history.records(limit=_SHOWN_RUNS)
+    return run_table(records) if records else Text("No run was written down yet.")
 
 
 def _logs(*arguments: str) -> Any:
@@ -231,8 +231,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "stop": _stop,
     "lm": _lm,
     "pools": _pools,
-    "runs": _runs,
     "jobs": _jobs,
+    "runs": _runs,
     "logs": _logs,
     "connect": _connect,
     "help": _help,
