@@ -5,7 +5,7 @@ Both are run in the same four ways; neither knows how a run goes on.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from copy import copy
 from functools import cached_property
 from typing import Any, Self
@@ -15,7 +15,7 @@ from dspex_lab.pipelines.graph import draw
 from dspex_lab.pipelines.launcher import StartRun
 from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.overrides import overridden
-from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.plan import Plan, PlanWarning
 from dspex_lab.pipelines.result import RunResult
 from dspex_lab.pipelines.run import Run, TextChunk
 from dspex_lab.pipelines.source import NO_SOURCE, Source
@@ -178,13 +178,21 @@ class Program(_Runnable):
 class Pipeline(_Runnable):
     """Steps and their plan. Raises ``PipelineError`` when they do not fit together."""
 
-    def __init__(self, name: str, steps: Mapping[str, Any], *, start: StartRun, source: Source = NO_SOURCE) -> None:
+    def __init__(
+        self,
+        name: str,
+        steps: Mapping[str, Any],
+        *,
+        start: StartRun,
+        source: Source = NO_SOURCE,
+        warnings: Iterable[PlanWarning] = (),
+    ) -> None:
         self.name = name
         self.steps: Mapping[str, Step] = {key: as_step(value, key) for key, value in steps.items()}
         self.source = source
         self._start = start
         self._latest = _Latest()
-        self._plan = compile_plan(name, self.steps, source=source)
+        self._plan = compile_plan(name, self.steps, source=source, warnings=warnings)
 
     @property
     def step(self) -> Step:
