@@ -31,7 +31,7 @@ from dspex_lab.pipelines.journal import Journal
 from dspex_lab.pipelines.launcher import Launcher, LauncherStatistics, StartRun
 from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.past_run import PastRun
-from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.plan import Plan, PlanWarning
 from dspex_lab.pipelines.program import Pipeline, Program, RunStream, pipeline
 from dspex_lab.pipelines.record import Record
 from dspex_lab.pipelines.result import Metrics, RunResult, RunState, StepMetrics
@@ -55,6 +55,7 @@ __all__ = [
     "PastRun",
     "Pipeline",
     "Plan",
+    "PlanWarning",
     "Program",
     "Record",
     "Run",

@@ -5,7 +5,7 @@ Both are run in the same four ways; neither knows how a run goes on.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from copy import copy
 from functools import cached_property
 from os import PathLike
@@ -20,7 +20,7 @@ from dspex_lab.pipelines.graph import draw
 from dspex_lab.pipelines.launcher import StartRun
 from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.overrides import overridden
-from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.plan import Plan, PlanWarning
 from dspex_lab.pipelines.result import RunResult
 from dspex_lab.pipelines.run import Run, TextChunk
 from dspex_lab.pipelines.source import NO_SOURCE, Source
@@ -239,6 +239,7 @@ class Pipeline(_Runnable):
         start: StartRun,
         start_batch: StartBatch | None = None,
         source: Source = NO_SOURCE,
+        warnings: Iterable[PlanWarning] = (),
     ) -> None:
         self.name = name
         self._start_batch = start_batch
@@ -246,7 +247,7 @@ class Pipeline(_Runnable):
         self.source = source
         self._start = start
         self._latest = _Latest()
-        self._plan = compile_plan(name, self.steps, source=source)
+        self._plan = compile_plan(name, self.steps, source=source, warnings=warnings)
 
     @property
     def step(self) -> Step:
