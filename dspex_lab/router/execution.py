@@ -196,16 +196,17 @@ async def _guarded(task: Task, attempt: Attempt, breaker: Breaker) -> Outcome:
     permit = breaker.admit()
     if permit.is_first_probe:
         _tell_circuit(task, breaker)
-    verdict = Verdict.NEITHER
+    verdict, said = Verdict.NEITHER, ""
     try:
         outcome = await attempt(task)
         verdict = Verdict.ANSWERED
         return outcome
-    except Exception as error:
+    except LabError as error:
         verdict = judge(task.operation, error)
+        said = error.message if verdict is Verdict.FAILED else ""
         raise
     finally:
-        if breaker.record(permit, verdict):
+        if breaker.record(permit, verdict, said=said):
             _tell_circuit(task, breaker)
 
 
