@@ -80,8 +80,9 @@ def validate(
 def predict(signature: Any, **options: Any) -> Program:
     """A program that asks a language model for the outputs of ``signature``: ``predict(sig)(**inputs)``.
 
-    Options: ``pool``, ``lm``, ``timeout_s``, ``retry``, ``stream``, ``route``, ``demos``, ``adapter``,
-    ``instructions``, ``namespace``. An optimized ``dspy.Predict`` as the signature keeps its demos and instructions.
+    Options: ``pool``, ``lm``, ``timeout_s``, ``retry``, ``fallback``, ``cache``, ``stream``, ``route``, ``demos``,
+    ``adapter``, ``instructions``, ``namespace``. An optimized ``dspy.Predict`` as the signature keeps its demos and
+    instructions.
     """
     return _program(pipelines.predict(signature, **options))
 

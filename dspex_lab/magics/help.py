@@ -38,7 +38,7 @@ Each assignment is a step. A step reads the fields that it needs by name, and wr
 one another run at the same time. What is missing or of the wrong type is an error at its line before anything runs.
 
 Steps:    predict  chain_of_thought  react  program_of_thought  module  native  template  parallel  when  each
-Options:  pool=  lm=  timeout_s=  retry=  stream=  route=  output_retries=  overwrite=
+Options:  pool=  lm=  timeout_s=  retry=  fallback=  cache=  stream=  route=  output_retries=  overwrite=
 
     --run name=value ...   run it with these inputs (Python expressions), in a live panel
     --resume               go on with the last run that has not come to its end, also after a restart
