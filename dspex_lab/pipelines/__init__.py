@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dspex_lab.pipelines.asking import ask
 from dspex_lab.pipelines.cell import compile_cell
 from dspex_lab.pipelines.compiler import compile_plan
 from dspex_lab.pipelines.constructors import (
@@ -24,11 +25,13 @@ from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.past_run import PastRun
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.program import Pipeline, Program, RunStream, pipeline
+from dspex_lab.pipelines.question import Question
 from dspex_lab.pipelines.record import Record
 from dspex_lab.pipelines.result import Metrics, RunResult, RunState, StepMetrics
-from dspex_lab.pipelines.run import Run, TextChunk
+from dspex_lab.pipelines.run import Run
 from dspex_lab.pipelines.run_table import run_table
 from dspex_lab.pipelines.steps import Step
+from dspex_lab.pipelines.text_chunk import TextChunk
 
 __all__ = [
     "CONSTRUCTORS",
@@ -41,6 +44,7 @@ __all__ = [
     "Pipeline",
     "Plan",
     "Program",
+    "Question",
     "Record",
     "Run",
     "RunOptions",
@@ -51,6 +55,7 @@ __all__ = [
     "Step",
     "StepMetrics",
     "TextChunk",
+    "ask",
     "chain_of_thought",
     "compile_cell",
     "compile_plan",

@@ -6,11 +6,11 @@ The work goes on on the portal's loop; everything public here may be called from
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
 from typing import Any
 
 from dspex_lab.calls import TraceContext
@@ -28,35 +28,25 @@ from dspex_lab.pipelines.journal.entry import Entry
 from dspex_lab.pipelines.journal.records import INTERRUPTED
 from dspex_lab.pipelines.plain import plain
 from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.question import Question
+from dspex_lab.pipelines.questions import Questions
 from dspex_lab.pipelines.result import TRANSITIONS, Metrics, RunResult, RunState, usage_data
 from dspex_lab.pipelines.runner import PlanRun, RunSettings
 from dspex_lab.pipelines.source import worker_line
 from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.pipelines.tape import Tape
+from dspex_lab.pipelines.text_chunk import TextChunk
 from dspex_lab.portal import Portal
 from dspex_lab.router import AccountStatistics, Router
 from dspex_lab.telemetry.events import Event
 from dspex_lab.telemetry.run_view import RunView
 
-__all__ = ["CANCEL_GRACE_S", "JOURNAL_GRACE_S", "Run", "TextChunk"]
+__all__ = ["CANCEL_GRACE_S", "JOURNAL_GRACE_S", "Run"]
 
 #: How long cancelled steps may take to end before the run ends without them.
 CANCEL_GRACE_S = 0.8
 #: How long a run waits for its end to be written down.
 JOURNAL_GRACE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class TextChunk:
-    """A piece of streamed text: what to append to ``field`` of ``step``; ``sent_at`` in epoch seconds."""
-
-    step: str
-    field: str
-    text: str
-    sent_at: float = 0.0
-
-    def __str__(self) -> str:
-        return self.text
 
 
 class Run:
@@ -81,7 +71,10 @@ class Run:
         self._is_program = is_program
         self._entry = entry
         self._resume = resume
-        self._work = PlanRun(plan, router, settings, emit=self._emit, clock=router.clock, memory=entry)
+        self._questions = Questions(settings.run_id, router.clock, self._emit, self._wait_for_people)
+        self._work = PlanRun(
+            plan, router, settings, emit=self._emit, clock=router.clock, memory=entry, ask=self._questions.ask
+        )
         if entry is not None:
             entry.on_trouble = self._warn
         self._state = RunState.PENDING
@@ -95,6 +88,8 @@ class Run:
         self._events: Tape[Event] = Tape()
         self._chunks: Tape[TextChunk] = Tape()
         self._started = self._ended = 0.0
+        #: Whether a panel shows the run, and its questions: then :meth:`result` tells nobody of them.
+        self.is_shown = False
 
     def start_on(self, portal: Portal) -> Run:
         """Begin on the portal's loop; called once, by the launcher."""
@@ -123,11 +118,13 @@ class Run:
 
     def result(self, timeout_s: float | None = None) -> RunResult:
         """Wait for the end. Raises the run's error, ``Cancelled`` after a cancel, ``DeadlineExceeded`` when it has not
-        ended in time (it goes on then). An interrupt cancels the run."""
+        ended in time (it goes on then). An interrupt cancels the run. What it asks meanwhile is written out, unless a
+        panel shows it."""
         if self._loop is not None and _running_loop() is self._loop:
             raise RuntimeError("This is the lab's own event loop: use `await run` here.")
         try:
-            return self._done.result(timeout_s)
+            with self._questions.told_to(self._write_out):
+                return self._done.result(timeout_s)
         except FutureTimeoutError:
             raise DeadlineExceeded(
                 f"The run has not ended within {timeout_s:g} s.", hint="It goes on; cancel it with run.cancel()."
@@ -148,6 +145,24 @@ class Run:
             if self._loop is not None and self._stop is not None and not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._stop.set)
         return True
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What the run asks now, the oldest first; :meth:`answer` answers."""
+        return self._questions.open
+
+    def answer(self, value: Any = None, /, *, question: str | Question | None = None, **fields: Any) -> None:
+        """Answer what the run asks, from any thread and any cell: ``run.answer(approved=True)``, with a mapping, or
+        with the one value that cannot be left out. ``question`` says which, by its step, when there are several.
+
+        Raises ``ValidationError`` for an answer that does not fit, and goes on asking, and ``PipelineError`` when there
+        is no such question.
+        """
+        self._questions.answer(fields or value, question)
+
+    def answer_form(self, question: str, typed: Mapping[str, Any]) -> None:
+        """Answer a question, by its id, with what was typed into the fields of its form."""
+        self._questions.answer_form(question, typed)
 
     def leave(self) -> bool:
         """Stop the run because its process ends: the journal has it as interrupted then, not as cancelled."""
@@ -326,6 +341,19 @@ class Run:
 
     def _cancelled(self) -> Cancelled:
         return Cancelled(f"The run of {self.plan.name} was cancelled.")
+
+    def _wait_for_people(self, is_waiting: bool) -> None:
+        state = RunState.WAITING if is_waiting else RunState.RUNNING
+        if self._state not in (RunState.RUNNING, RunState.WAITING) or self._state is state:
+            return
+        self._move_to(state)
+        if self._entry is not None:
+            self._entry.note(state)
+
+    def _write_out(self, question: Question) -> None:
+        if not self.is_shown:
+            sys.stdout.write(f"{question}\n{question.how_to_answer(self.id)}\n")
+            sys.stdout.flush()
 
     def _warn(self, message: str, step: str | None) -> None:
         self._emit("pipeline.warning", None, run_id=self.id, step=step, message=message)

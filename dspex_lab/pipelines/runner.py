@@ -10,11 +10,12 @@ import asyncio
 import secrets
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from dspex_lab.calls import Priority, TraceContext
 from dspex_lab.clock import Clock
 from dspex_lab.errors import Cancelled, LabError
+from dspex_lab.pipelines.asking import ASK, Form
 from dspex_lab.pipelines.failures import as_lab_error
 from dspex_lab.pipelines.memory import DECISION, Remembered, StepMemory, decision_key, item_place
 from dspex_lab.pipelines.options import RunOptions
@@ -25,9 +26,17 @@ from dspex_lab.pipelines.result import StepMetrics, StepStatus, usage_data
 from dspex_lab.pipelines.steps import Each, Leaf, When
 from dspex_lab.router import Account, EmitEvent, Outcome, Router, RunContext
 
-__all__ = ["PlanRun", "RunSettings", "summed"]
+__all__ = ["AskPeople", "PlanRun", "RunSettings", "summed"]
 
 Values = Mapping[str, Any]
+
+
+class AskPeople(Protocol):
+    """How a step that asks gets its answer; ``Questions.ask`` is one."""
+
+    async def __call__(
+        self, step: str, key: str, form: Form, inputs: Values, *, timeout_s: float | None
+    ) -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,7 @@ class PlanRun:
         emit: EmitEvent,
         clock: Clock,
         memory: StepMemory | None = None,
+        ask: AskPeople | None = None,
     ) -> None:
         self._plan = plan
         self._router = router
@@ -61,6 +71,7 @@ class PlanRun:
         self._emit = emit
         self._clock = clock
         self._memory = memory
+        self._ask = ask
         self.metrics: dict[str, StepMetrics] = {}
         self.records: dict[str, Record] = {}
         self.errors: dict[str, LabError] = {}
@@ -123,7 +134,7 @@ class PlanRun:
         outcome: Outcome | None = None
         try:
             if isinstance(step.step, Leaf):
-                outcome = await self._leaf(step, step.step, inputs)
+                outcome = await self._leaf(step, step.step, inputs, key)
                 outputs: Values = outcome.outputs
             else:
                 outputs = await self._composite(step, inputs, key)
@@ -150,7 +161,9 @@ class PlanRun:
             self._tell(step, StepStatus.SUCCEEDED, resumed=True, duration_s=known.metrics.duration_s, outputs=outputs)
         return known
 
-    async def _leaf(self, step: PlanStep, leaf: Leaf, inputs: Values) -> Outcome:
+    async def _leaf(self, step: PlanStep, leaf: Leaf, inputs: Values, key: str) -> Outcome:
+        if leaf.operation.kind == ASK and self._ask is not None:
+            return await self._ask(step.name, key, Form.of(leaf), inputs, timeout_s=leaf.options.timeout_s)
         settings = self._settings
         trace = TraceContext(settings.run_id, secrets.token_hex(8)) if settings.is_traced else None
         context = RunContext(
