@@ -12,6 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from pydantic import SecretStr
@@ -25,7 +26,7 @@ from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
 from dspex_lab.pipelines import History, Journal, Launcher, Pipeline, Plan, Run
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
-from dspex_lab.router import Registry, Router
+from dspex_lab.router import BreakerPolicy, Registry, ResultCaches, Router
 from dspex_lab.sessions import Session
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.telemetry.events import EventHub
@@ -54,7 +55,15 @@ class Lab:
         self.hub = EventHub(self.clock)
         self.portal = Portal()
         self.backend: Backend = backend or self.portal.call_soon(self._kernel_backend)
-        self.router = Router(self.backend, self._lm_spec(), hub=self.hub, clock=self.clock, find_key=_environment_key)
+        self.router = Router(
+            self.backend,
+            self._lm_spec(),
+            hub=self.hub,
+            clock=self.clock,
+            find_key=_environment_key,
+            breaker_policy=BreakerPolicy(failures=self.settings.circuit_failures, rest_s=self.settings.circuit_rest_s),
+            caches=self._result_caches(),
+        )
         #: Pipelines by name: what ``%%pipeline`` and ``lab.pipeline`` defined.
         self.pipelines: Registry[Pipeline] = Registry("pipeline")
         settings = self.settings
@@ -72,6 +81,16 @@ class Lab:
 
     def _kernel_backend(self) -> Backend:
         return KernelBackend(self.settings, label=f"notebook {os.getpid()}")
+
+    def _result_caches(self) -> ResultCaches:
+        settings = self.settings
+        return ResultCaches(
+            self.clock,
+            settings.cache_dir,
+            max_entries=settings.cache_max_entries,
+            max_size_mb=settings.cache_max_size_mb,
+            identify=lambda lm: _local_mark(lm, settings.model_dir),
+        )
 
     def _resume(self, run: Run, inputs: Mapping[str, Any]) -> Run:
         return self.history.resume(run.id, inputs, run.plan)
@@ -258,6 +277,7 @@ class Lab:
         self.launcher.leave_all()
         self.portal.run(self.backend.aclose)
         self.portal.close()
+        self.router.caches.close()
         self.journal.close()
 
     @property
@@ -280,6 +300,15 @@ def _api_key(model: str, given: SecretStr | None, environment: Mapping[str, str]
         return given.get_secret_value()
     provider = model.split("/", 1)[0].upper().replace("-", "_")
     return environment.get(f"{provider}_API_KEY") or None
+
+
+def _local_mark(lm: LmSpec, model_dir: Path | None) -> Any:
+    """What tells a local model from another one that had its name before; None for what is not on this machine."""
+    if not lm.is_local:
+        return None
+    from dspex_lab.worker.engines.local_models import local_model_mark
+
+    return local_model_mark(lm.model, model_dir)
 
 
 def _environment_key(model: str) -> str | None:

@@ -14,17 +14,22 @@ from typing import TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from dspex_lab.threads import Threads
+
 __all__ = ["Portal"]
 
 T = TypeVar("T")
 
 
 class Portal:
-    """An event loop on a thread of its own; usable from every other thread. Close it, or use it with ``with``."""
+    """An event loop on a thread of its own; usable from every other thread. Close it, or use it with ``with``.
+
+    ``threads`` are for what must not hold up the loop; they end with it."""
 
     def __init__(self) -> None:
         #: Whether it was closed: nothing runs on it any more.
         self.is_closed = False
+        self.threads = Threads()
         self._stack = contextlib.ExitStack()
         self._portal: BlockingPortal = self._stack.enter_context(start_blocking_portal("asyncio", name="dspex-lab"))
         self.loop: asyncio.AbstractEventLoop = self._portal.call(asyncio.get_running_loop)
@@ -68,6 +73,7 @@ class Portal:
         with contextlib.suppress(RuntimeError):
             self._portal.call(self._portal.stop, True)
         self._stack.close()
+        self.threads.close()
 
     def __enter__(self) -> Portal:
         return self

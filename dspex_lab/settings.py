@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import platformdirs
 import pydantic
 from jupyter_core.paths import jupyter_data_dir, jupyter_runtime_dir
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -29,6 +30,10 @@ _SOCKET_BYTES = len("/01234567/-99999/k-5")
 
 def _default_runtime_dir() -> Path:
     return Path(jupyter_runtime_dir()) / "dspex-lab"
+
+
+def _default_cache_dir() -> Path:
+    return platformdirs.user_cache_path("dspex-lab", appauthor=False)
 
 
 def _default_data_dir() -> Path:
@@ -132,6 +137,15 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(default=1.0, gt=0)
     #: A worker that was not heard of for so long is taken for dead.
     worker_silence_s: float = Field(default=30.0, gt=0)
+
+    #: Where results of steps with ``cache=`` are kept on disk; made with mode 0700.
+    cache_dir: Path = Field(default_factory=_default_cache_dir)
+    cache_max_size_mb: int = Field(default=256, ge=1)
+    #: How many results are kept in the notebook's memory.
+    cache_max_entries: int = Field(default=10_000, ge=1)
+    #: A model or pool that failed so often in a row is left alone for so long; then one call is let through to probe.
+    circuit_failures: int = Field(default=10, ge=1)
+    circuit_rest_s: float = Field(default=15.0, gt=0)
 
     #: Telemetry kept by the host, newest first.
     trace_max_age_days: float = Field(default=14.0, gt=0)

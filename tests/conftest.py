@@ -58,6 +58,7 @@ def lab_runtime_dir() -> Iterator[Path]:
         for name in [name for name in os.environ if name.startswith("DSPEX_LAB_")]:
             patch.delenv(name)
         patch.setenv("DSPEX_LAB_RUNTIME_DIR", str(folder / "lab"))
+        patch.setenv("DSPEX_LAB_CACHE_DIR", str(folder / "cache"))
         patch.setenv("DSPEX_LAB_DATA_DIR", str(folder / "data"))
         patch.setenv("JUPYTER_RUNTIME_DIR", str(folder / "jupyter"))
         patch.setenv("IPYTHONDIR", str(folder / "ipython"))

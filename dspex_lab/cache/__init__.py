@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dspex_lab.cache.base import Cache, Cached, CacheStatistics, Fetched, Producer
+from dspex_lab.cache.content import content_of
 from dspex_lab.cache.disk import DiskCache
 from dspex_lab.cache.key import content_key
 from dspex_lab.cache.memory import MemoryCache
@@ -16,4 +17,5 @@ __all__ = [
     "MemoryCache",
     "Producer",
     "content_key",
+    "content_of",
 ]

@@ -31,7 +31,7 @@ from dspex_lab.pipelines.result import Metrics, RunResult, RunState, StepMetrics
 from dspex_lab.pipelines.run import Run
 from dspex_lab.pipelines.run_table import run_table
 from dspex_lab.pipelines.steps import Step
-from dspex_lab.pipelines.text_chunk import TextChunk
+from dspex_lab.pipelines.telling import TextChunk
 
 __all__ = [
     "CONSTRUCTORS",

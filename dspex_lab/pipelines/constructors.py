@@ -20,7 +20,7 @@ from dspex_lab.pipelines.fallbacks import fallbacks, with_fitting_fallbacks
 from dspex_lab.pipelines.fields import Read, Write
 from dspex_lab.pipelines.predictors import signature_and_demos
 from dspex_lab.pipelines.steps import Each, Leaf, Parallel, Step, When, as_step
-from dspex_lab.router import Operation, Options, RetryPolicy, needs_of
+from dspex_lab.router import CachePolicy, Operation, Options, RetryPolicy, cache_policy_of, needs_of
 from dspex_lab.signatures import CompiledSignature, compile_signature
 
 __all__ = [
@@ -42,8 +42,8 @@ __all__ = [
 
 class StepOptions(typing.TypedDict, total=False):
     """The options that every step takes. ``needs`` (``gpu``, ``memory_mb``, ``labels``) has a fitting pool picked;
-    ``fallback`` is a model, a pool's name, another step, or several of these; ``overwrite=True`` lets it write a field
-    that is there already."""
+    ``fallback`` is a model, a pool's name, another step, or several of these; ``cache`` (True, or a CachePolicy) keeps
+    its outputs; ``overwrite=True`` lets it write a field that is there already."""
 
     pool: str | None
     needs: Needs | Mapping[str, Any] | None
@@ -54,6 +54,7 @@ class StepOptions(typing.TypedDict, total=False):
     route: str | None
     output_retries: int
     fallback: Any
+    cache: CachePolicy | bool | None
     overwrite: bool
 
 
@@ -226,7 +227,7 @@ class _ByPosition:
     names: tuple[str, ...]
 
     def __call__(self, **inputs: Any) -> Any:
-        return self.function(*(inputs[name] for name in self.names))
+        return self.function(*map(inputs.__getitem__, self.names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +299,8 @@ def option_values(options: Mapping[str, Any]) -> dict[str, Any]:
         values["pool"] = values.get("pool") or ANY_POOL
     if "fallback" in values:
         values["fallback"] = fallbacks(values["fallback"])
+    if "cache" in values:
+        values["cache"] = cache_policy_of(values["cache"])
     return values
 
 

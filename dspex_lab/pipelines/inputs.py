@@ -25,12 +25,12 @@ def check_inputs(plan: Plan, inputs: Mapping[str, Any]) -> None:
     for name in inputs:
         if name not in known:
             raise PipelineError(f"{plan.name} has no input {name}.", hint=_takes(known, name))
-    written = {name for step in plan.block.steps for name in step.write_names}
     for one in plan.inputs:
         if one.name in inputs:
             for reader in one.readers:
                 _check_value(plan, one, reader, inputs[one.name])
         elif one.is_required:
+            written = {name for step in plan.block.steps for name in step.write_names}
             raise _missing(plan, one, (*inputs, *written))
 
 

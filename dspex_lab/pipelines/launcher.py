@@ -5,7 +5,9 @@ The only thing of this room that ``lab`` has to build.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+import itertools
+import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -73,7 +75,8 @@ class Launcher:
         self._resume = resume
         self._router = router
         self._remembered = remembered
-        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._runs: dict[str, Run] = {}
+        self._lock = threading.Lock()
 
     def start(
         self,
@@ -92,7 +95,16 @@ class Launcher:
         if self._journal is not None and settings.options.journal and not is_program:
             entry = self._journal.enter(plan, settings.run_id, inputs, options_to_plain(settings.options))
         return self._begin(
-            Run(plan, inputs, self._router, settings, is_program=is_program, entry=entry, resume=self._resume)
+            Run(
+                plan,
+                inputs,
+                self._portal,
+                self._router,
+                settings,
+                is_program=is_program,
+                entry=entry,
+                resume=self._resume,
+            )
         )
 
     def go_on(self, plan: Plan, record: RunRecord, inputs: Mapping[str, Any], known: Mapping[str, Remembered]) -> Run:
@@ -105,13 +117,18 @@ class Launcher:
         check_inputs(plan, inputs)
         entry = self._journal.take_over(record, plan, inputs, known)
         settings = RunSettings(record.run_id, options)
-        return self._begin(Run(plan, inputs, self._router, settings, entry=entry, resume=self._resume))
+        return self._begin(Run(plan, inputs, self._portal, self._router, settings, entry=entry, resume=self._resume))
 
     def _begin(self, run: Run) -> Run:
-        self._runs[run.id] = run
-        while len(self._runs) > self._remembered:
-            self._runs.popitem(last=False)
-        return run.start_on(self._portal)
+        """Keep the run, and forget the oldest that are over: those under way must be there to be cancelled."""
+        with self._lock:
+            self._runs[run.id] = run
+            too_many = len(self._runs) - self._remembered
+            if too_many > 0:
+                over = (one.id for one in self._runs.values() if one.is_over)
+                for run_id in list(itertools.islice(over, too_many)):
+                    del self._runs[run_id]
+        return run.start()
 
     def statistics(self) -> LauncherStatistics:
         """How many of the remembered runs there are in each state."""
@@ -127,7 +144,8 @@ class Launcher:
     @property
     def runs(self) -> tuple[Run, ...]:
         """The latest runs, oldest first."""
-        return tuple(self._runs.values())
+        with self._lock:
+            return tuple(self._runs.values())
 
     def leave_all(self) -> int:
         """Stop every run under way because the process ends; the journal has them as interrupted."""

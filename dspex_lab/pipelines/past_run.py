@@ -12,9 +12,8 @@ from dspex_lab.errors import LabError, ValidationError, error_from_dict
 from dspex_lab.pipelines.journal.records import KeptStep, RunRecord
 from dspex_lab.pipelines.journal.values import read_value
 from dspex_lab.pipelines.record import Record
-from dspex_lab.pipelines.result import Metrics, StepMetrics
+from dspex_lab.pipelines.result import Metrics, StepMetrics, summed
 from dspex_lab.pipelines.run import Run
-from dspex_lab.pipelines.runner import summed
 
 __all__ = ["PastRun", "Unread"]
 

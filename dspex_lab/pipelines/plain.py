@@ -9,13 +9,22 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["plain"]
+__all__ = ["plain", "plain_values"]
 
 _MAX_ITEMS = 100
 _MAX_CHARS = 20_000
 _MAX_DEPTH = 6
 _SHORT = reprlib.Repr()
 _SHORT.maxother = 300
+
+
+#: What needs no look.
+_ATOMS = frozenset({bool, float, int, type(None)})
+
+
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` with each as :func:`plain` has it."""
+    return {name: value if type(value) in _ATOMS else plain(value) for name, value in values.items()}
 
 
 def plain(value: Any, *, depth: int = 0) -> Any:

@@ -6,12 +6,14 @@ Made by ``compiler``; carried out by ``runner``. Frozen, and knows nothing of ei
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from dspex_lab.pipelines.fields import Read, Write, type_text
 from dspex_lab.pipelines.source import NO_SOURCE, Source, StepPath
-from dspex_lab.pipelines.steps import Step
+from dspex_lab.pipelines.steps import Leaf, Step
+from dspex_lab.router import may_be_straight
 
 __all__ = ["Block", "Plan", "PlanInput", "PlanStep"]
 
@@ -19,7 +21,8 @@ __all__ = ["Block", "Plan", "PlanInput", "PlanStep"]
 @dataclass(frozen=True, slots=True)
 class PlanStep:
     """One step in its place. ``sources`` holds, for each field that it reads, the index of the sibling whose value it
-    takes (a field that is not there comes from around the block); ``needs`` are those siblings."""
+    takes (a field that is not there comes from around the block); ``needs`` are those siblings. ``is_straight``: it is
+    a plain function, of which nothing special is asked."""
 
     name: str
     path: StepPath
@@ -30,18 +33,20 @@ class PlanStep:
     sources: Mapping[str, int]
     needs: tuple[int, ...]
     blocks: tuple[Block, ...] = ()
+    read_names: tuple[str, ...] = field(init=False, compare=False, repr=False)
+    write_names: tuple[str, ...] = field(init=False, compare=False, repr=False)
+    is_straight: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Asked for at every step of every run.
+        step, put = self.step, object.__setattr__
+        put(self, "read_names", tuple(dict.fromkeys(one.name for one in self.reads)))
+        put(self, "write_names", tuple(one.name for one in self.writes))
+        put(self, "is_straight", isinstance(step, Leaf) and may_be_straight(step.operation, step.options))
 
     @property
     def kind(self) -> str:
         return self.step.kind
-
-    @property
-    def read_names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(one.name for one in self.reads))
-
-    @property
-    def write_names(self) -> tuple[str, ...]:
-        return tuple(one.name for one in self.writes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ class PlanInput:
         return next((one.annotation for one in self.readers if one.annotation is not Any), Any)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with no slots: each plan is described once, however often it runs
 class Plan:
     """A pipeline that can run."""
 
@@ -109,8 +114,9 @@ class Plan:
             waves[depth[index]].append(step.name)
         return tuple(map(tuple, waves))
 
-    def describe(self) -> list[dict[str, Any]]:
-        """The steps as plain data: ``{"name", "kind", "reads", "writes", "parent"}``."""
+    @cached_property
+    def description(self) -> list[dict[str, Any]]:
+        """The steps as plain data, not to be changed: ``{"name", "kind", "reads", "writes", "parent"}``."""
         return [
             {
                 "name": one.name,

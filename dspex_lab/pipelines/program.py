@@ -20,7 +20,7 @@ from dspex_lab.pipelines.result import RunResult
 from dspex_lab.pipelines.run import Run
 from dspex_lab.pipelines.source import NO_SOURCE, Source
 from dspex_lab.pipelines.steps import Leaf, Nested, Step, as_step
-from dspex_lab.pipelines.text_chunk import TextChunk
+from dspex_lab.pipelines.telling import TextChunk
 
 __all__ = ["Pipeline", "Program", "RunStream", "pipeline"]
 

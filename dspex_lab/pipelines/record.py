@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-__all__ = ["Record"]
+__all__ = ["Record", "StepRecords"]
 
 _MAX_SHOWN_CHARS = 2000
 
@@ -83,6 +83,27 @@ class Record(Mapping[str, Any]):
             for name, value in self.items()
         )
         return f'<table style="margin:2px 0">{rows}</table>'
+
+
+class StepRecords(Mapping[str, Record]):
+    """A record for each of many steps, made when it is asked for; ``outputs`` are their values."""
+
+    __slots__ = ("_outputs",)
+
+    def __init__(self, outputs: Mapping[str, Mapping[str, Any]]) -> None:
+        self._outputs = outputs
+
+    def __getitem__(self, step: str) -> Record:
+        return Record(self._outputs[step])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._outputs)
+
+    def __len__(self) -> int:
+        return len(self._outputs)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 def _shown(value: Any) -> str:

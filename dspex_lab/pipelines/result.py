@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -15,7 +15,21 @@ from dspex_lab.calls import Usage
 from dspex_lab.errors import LabError
 from dspex_lab.pipelines.record import Record
 
-__all__ = ["TRANSITIONS", "Metrics", "RunResult", "RunState", "StepMetrics", "StepStatus", "usage_data"]
+__all__ = [
+    "TRANSITIONS",
+    "Metrics",
+    "PlainFigures",
+    "RunResult",
+    "RunState",
+    "StepMetrics",
+    "StepStatus",
+    "step_metrics",
+    "summed",
+    "usage_data",
+]
+
+
+_NO_USAGE = Usage()
 
 
 class RunState(StrEnum):
@@ -58,12 +72,13 @@ class StepStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepMetrics:
-    """What one step took. Times in seconds; a step that ran several times (in ``each``) is summed up."""
+    """What one step took. Times in seconds; a step that ran several times (in ``each``) is summed up. ``reason`` says
+    why a step was skipped."""
 
     step: str
     status: str
     duration_s: float = 0.0
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = _NO_USAGE
     route: str = ""
     target: str = ""
     worker: str = ""
@@ -73,6 +88,7 @@ class StepMetrics:
     cached: bool = False
     first_token_s: float | None = None
     turns: int = 1
+    reason: str = ""
 
     @property
     def tokens_per_s(self) -> float | None:
@@ -80,21 +96,50 @@ class StepMetrics:
         return self.usage.output_tokens / self.run_s if self.usage.output_tokens and self.run_s > 0 else None
 
 
+#: The figures of a plain step that ran once in the notebook: its name, duration_s, route, target and run_s.
+PlainFigures = tuple[str, float, str, str, float]
+
+
+def step_metrics(figures: StepMetrics | PlainFigures) -> StepMetrics:
+    """The figures as a value; those of plain steps are only made into one when somebody looks at them."""
+    if isinstance(figures, StepMetrics):
+        return figures
+    name, duration_s, route, target, run_s = figures
+    return StepMetrics(name, StepStatus.SUCCEEDED.value, duration_s=duration_s, route=route, target=target, run_s=run_s)
+
+
+def summed(known: StepMetrics, more: StepMetrics) -> StepMetrics:
+    """The figures of several turns of one step; a turn that failed marks them all."""
+    status = known.status if known.status != StepStatus.SUCCEEDED else more.status
+    return replace(
+        more,
+        status=status,
+        duration_s=known.duration_s + more.duration_s,
+        usage=known.usage + more.usage,
+        queue_s=known.queue_s + more.queue_s,
+        run_s=known.run_s + more.run_s,
+        retries=known.retries + more.retries,
+        first_token_s=known.first_token_s,
+        turns=known.turns + 1,
+    )
+
+
 class Metrics(Mapping[str, StepMetrics]):
     """A run's figures: by step, and in all (``usage``, ``duration_s``)."""
 
     __slots__ = ("_steps", "duration_s")
 
-    def __init__(self, steps: Mapping[str, StepMetrics], *, duration_s: float) -> None:
+    def __init__(self, steps: Mapping[str, StepMetrics | PlainFigures], *, duration_s: float) -> None:
         self._steps = dict(steps)
         self.duration_s = duration_s
 
     @property
     def usage(self) -> Usage:
-        return sum((one.usage for one in self._steps.values()), Usage())
+        used = [one.usage for one in self._steps.values() if isinstance(one, StepMetrics) and one.usage != _NO_USAGE]
+        return sum(used, _NO_USAGE)
 
     def __getitem__(self, step: str) -> StepMetrics:
-        return self._steps[step]
+        return step_metrics(self._steps[step])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._steps)
@@ -103,7 +148,7 @@ class Metrics(Mapping[str, StepMetrics]):
         return len(self._steps)
 
     def __repr__(self) -> str:
-        rows = [_row(one) for one in self._steps.values()]
+        rows = [_row(one) for one in self.values()]
         head = ("step", "status", "route", "time", "tokens", "tok/s", "retries")
         widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
         lines = (
@@ -132,7 +177,7 @@ class RunResult(Record):
         run_id: str = "",
     ) -> None:
         super().__init__(values)
-        object.__setattr__(self, "steps", dict(steps or {}))
+        object.__setattr__(self, "steps", {} if steps is None else steps)
         object.__setattr__(self, "metrics", metrics or Metrics({}, duration_s=0.0))
         object.__setattr__(self, "errors", dict(errors or {}))
         object.__setattr__(self, "run_id", run_id)

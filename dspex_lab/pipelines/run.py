@@ -6,14 +6,13 @@ The work goes on on the portal's loop; everything public here may be called from
 from __future__ import annotations
 
 import asyncio
-import sys
+import contextlib
 import threading
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
-from dspex_lab.calls import TraceContext
 from dspex_lab.errors import (
     Cancelled,
     ConfigurationError,
@@ -21,27 +20,27 @@ from dspex_lab.errors import (
     HostUnavailable,
     LabError,
     PipelineError,
-    PythonError,
 )
-from dspex_lab.pipelines.failures import as_lab_error, as_pipeline_error
+from dspex_lab.pipelines.answerable import Answerable
+from dspex_lab.pipelines.failures import run_error
 from dspex_lab.pipelines.journal.entry import Entry
 from dspex_lab.pipelines.journal.records import INTERRUPTED
-from dspex_lab.pipelines.plain import plain
+from dspex_lab.pipelines.plain import plain_values
 from dspex_lab.pipelines.plan import Plan
-from dspex_lab.pipelines.question import Question
+from dspex_lab.pipelines.progress import BlockProgress
 from dspex_lab.pipelines.questions import Questions
 from dspex_lab.pipelines.result import TRANSITIONS, Metrics, RunResult, RunState, usage_data
 from dspex_lab.pipelines.runner import PlanRun, RunSettings
-from dspex_lab.pipelines.source import worker_line
 from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.pipelines.tape import Tape
-from dspex_lab.pipelines.text_chunk import TextChunk
+from dspex_lab.pipelines.telling import Telling, TextChunk
+from dspex_lab.pipelines.walk import Walk, Walked
 from dspex_lab.portal import Portal
 from dspex_lab.router import AccountStatistics, Router
 from dspex_lab.telemetry.events import Event
 from dspex_lab.telemetry.run_view import RunView
 
-__all__ = ["CANCEL_GRACE_S", "JOURNAL_GRACE_S", "Run"]
+__all__ = ["CANCEL_GRACE_S", "JOURNAL_GRACE_S", "Run", "TextChunk"]
 
 #: How long cancelled steps may take to end before the run ends without them.
 CANCEL_GRACE_S = 0.8
@@ -49,13 +48,14 @@ CANCEL_GRACE_S = 0.8
 JOURNAL_GRACE_S = 1.0
 
 
-class Run:
+class Run(Answerable):
     """A run under way or over. ``run.result()`` or ``await run`` waits for its end; an interrupt cancels it."""
 
     def __init__(
         self,
         plan: Plan,
         inputs: Mapping[str, Any],
+        portal: Portal,
         router: Router,
         settings: RunSettings,
         *,
@@ -66,35 +66,49 @@ class Run:
         self.plan = plan
         self.inputs = dict(inputs)
         self._settings = settings
-        self._hub = router.hub
         self._clock = router.clock
+        self._telling = Telling(router.hub, router.clock)
         self._is_program = is_program
+        self._portal = portal
         self._entry = entry
         self._resume = resume
-        self._questions = Questions(settings.run_id, router.clock, self._emit, self._wait_for_people)
+        self._questions = Questions(settings.run_id, router.clock, self._telling.emit, self._wait_for_people)
         self._work = PlanRun(
-            plan, router, settings, emit=self._emit, clock=router.clock, memory=entry, ask=self._questions.ask
+            plan,
+            router,
+            settings,
+            emit=self._telling.emit,
+            clock=self._clock,
+            memory=entry,
+            ask=self._questions.ask,
+            threads=portal.threads,
         )
         if entry is not None:
             entry.on_trouble = self._warn
+        # Where the run begins with plain functions: how far they came, before there is anything for the loop to do.
+        self._progress: BlockProgress | None = None
+        self._walk: Walk | None = None
+        self._walked: Walked | None = None
         self._state = RunState.PENDING
         self._done: Future[RunResult] = Future()
         # From here on nobody can cancel the future itself: the run's end comes from the loop only.
         self._done.set_running_or_notify_cancel()
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._is_cancel_asked = self._is_left = False
-        self._events: Tape[Event] = Tape()
-        self._chunks: Tape[TextChunk] = Tape()
         self._started = self._ended = 0.0
-        #: Whether a panel shows the run, and its questions: then :meth:`result` tells nobody of them.
-        self.is_shown = False
 
-    def start_on(self, portal: Portal) -> Run:
-        """Begin on the portal's loop; called once, by the launcher."""
+    def start(self) -> Run:
+        """Begin: on a thread with a plain function that stands at the beginning, else on the portal's loop. Called
+        once, by the launcher."""
         try:
-            portal.start(self._main)
+            if self._settings.options.timeout_s is None:
+                self._progress = self._work.progress(self.inputs)
+                self._walk = self._work.first_walk(self._progress)
+            if self._walk is not None:
+                self._portal.threads.start(self._go_straight)
+            else:
+                self._portal.start(self._main)
         except RuntimeError as error:
             raise HostUnavailable("The lab is closed.", hint="Open it again, or restart the kernel.") from error
         except BaseException:  # an interrupt: nobody would have the run in hand
@@ -120,7 +134,7 @@ class Run:
         """Wait for the end. Raises the run's error, ``Cancelled`` after a cancel, ``DeadlineExceeded`` when it has not
         ended in time (it goes on then). An interrupt cancels the run. What it asks meanwhile is written out, unless a
         panel shows it."""
-        if self._loop is not None and _running_loop() is self._loop:
+        if _running_loop() is self._portal.loop:
             raise RuntimeError("This is the lab's own event loop: use `await run` here.")
         try:
             with self._questions.told_to(self._write_out):
@@ -142,27 +156,11 @@ class Run:
             if self._state.is_over:
                 return False
             self._is_cancel_asked = True
-            if self._loop is not None and self._stop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._stop.set)
+        if self._walk is not None:
+            self._walk.ask_to_stop()
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and all that was on it has ended
+            self._portal.loop.call_soon_threadsafe(self._take_over)
         return True
-
-    @property
-    def questions(self) -> tuple[Question, ...]:
-        """What the run asks now, the oldest first; :meth:`answer` answers."""
-        return self._questions.open
-
-    def answer(self, value: Any = None, /, *, question: str | Question | None = None, **fields: Any) -> None:
-        """Answer what the run asks, from any thread and any cell: ``run.answer(approved=True)``, with a mapping, or
-        with the one value that cannot be left out. ``question`` says which, by its step, when there are several.
-
-        Raises ``ValidationError`` for an answer that does not fit, and goes on asking, and ``PipelineError`` when there
-        is no such question.
-        """
-        self._questions.answer(fields or value, question)
-
-    def answer_form(self, question: str, typed: Mapping[str, Any]) -> None:
-        """Answer a question, by its id, with what was typed into the fields of its form."""
-        self._questions.answer_form(question, typed)
 
     def leave(self) -> bool:
         """Stop the run because its process ends: the journal has it as interrupted then, not as cancelled."""
@@ -184,17 +182,17 @@ class Run:
 
     def events(self) -> Tape[Event]:
         """The run's events from its start, as they come: for ``for`` and ``async for``."""
-        return self._events
+        return self._telling.events
 
     def stream(self) -> Tape[TextChunk]:
         """The streamed text from the start, as it comes: for ``for`` and ``async for``."""
-        return self._chunks
+        return self._telling.chunks
 
     @property
     def metrics(self) -> Metrics:
         """What each step took so far."""
         end = self._ended or self._clock.monotonic()
-        return Metrics(dict(self._work.metrics), duration_s=end - self._started if self._started else 0.0)
+        return Metrics(self._work.book.figures, duration_s=end - self._started if self._started else 0.0)
 
     @property
     def account(self) -> AccountStatistics | None:
@@ -205,12 +203,12 @@ class Run:
     def view(self) -> RunView:
         """The run as panels see it: all of its events so far."""
         view = RunView()
-        for event in self._events.snapshot():
+        for event in self._telling.events.snapshot():
             view = view.apply(event)
         return view
 
     def __repr__(self) -> str:
-        over = sum(1 for one in self.plan.block.steps if one.name in self._work.metrics)
+        over = sum(1 for one in self.plan.block.steps if one.name in self._work.book.figures)
         count = len(self.plan.block.steps)
         return f"<Run {self.plan.name} {self.id[:8]} [{self._state}, steps: {over}/{count}]>"
 
@@ -223,22 +221,56 @@ class Run:
             self.cancel()
             raise
 
-    async def _main(self) -> None:
-        """Carry the plan out and end the run, whatever happens."""
-        with self._lock:
-            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            if self._is_cancel_asked:
-                self._stop.set()
+    def _begin(self) -> None:
         self._started = self._clock.monotonic()
         self._move_to(RunState.RUNNING)
-        self._emit(
+        self._telling.emit(
             "run.start",
             None,
             run_id=self.id,
             pipeline=self.plan.name,
-            steps=self.plan.describe(),
-            inputs={name: plain(value) for name, value in self.inputs.items()},
+            steps=self.plan.description,
+            inputs=plain_values(self.inputs),
         )
+
+    def _go_straight(self) -> None:
+        """The run's beginning, on a thread, and its end where there is nothing else to do."""
+        try:
+            self._begin()
+            walked = self._walk.go() if self._walk is not None else None
+            if walked is None:
+                return  # who stopped it ends the run
+            if walked.is_stopped:
+                self._end(RunState.CANCELLED, error=self._cancelled())
+            elif self._progress is not None and self._progress.is_over:
+                self._end(RunState.SUCCEEDED, outputs=self._progress.fields())
+            else:
+                self._walked = walked
+                self._portal.start(self._main)
+        except BaseException as error:
+            if self._state.is_over:
+                raise
+            is_closed = self._portal.is_closed
+            self._end(
+                RunState.CANCELLED if is_closed else RunState.FAILED,
+                error=self._cancelled() if is_closed else self._told(error),
+            )
+
+    def _take_over(self) -> None:
+        """Stop the run, on the loop; where it has not come there, end it without the function that runs."""
+        if self._stop is not None:
+            self._stop.set()
+        elif self._walk is not None and (taken := self._walk.stop()) is not None:
+            self._work.book.cancelled(*taken)
+            self._end(RunState.CANCELLED, error=self._cancelled())
+
+    async def _main(self) -> None:
+        """Carry the plan out and end the run, whatever happens."""
+        self._stop = asyncio.Event()
+        if self._is_cancel_asked:
+            self._stop.set()
+        if self._state is RunState.PENDING:
+            self._begin()
         work = asyncio.ensure_future(self._carry_out())
         ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._stop.wait())]
         if self._settings.options.timeout_s is not None:
@@ -267,6 +299,8 @@ class Run:
     async def _carry_out(self) -> dict[str, Any]:
         if self._entry is not None:
             await self._entry.begin()
+        if self._progress is not None and self._walked is not None:
+            return await self._work.go_on(self._progress, self._walked)
         return await self._work.run(self.inputs)
 
     def _conclusion(
@@ -289,16 +323,7 @@ class Run:
         return INTERRUPTED if self._is_left and state is RunState.CANCELLED else str(state)
 
     def _told(self, error: BaseException) -> LabError:
-        """The run's error: a program's own as it is, a pipeline's with its step and all that failed."""
-        known = dict(self._work.errors)
-        step = next((name for name, one in known.items() if one is error), None)
-        where = next((self.plan.source.where(one.path) for one in self.plan.block if one.name == step), "")
-        first = as_lab_error(error, self.plan.name) if isinstance(error, Exception) else LabError(str(error))
-        if self._is_program:
-            if isinstance(first, PythonError):
-                first.where = first.where or worker_line(first.traceback)
-            return first
-        return as_pipeline_error(first, step, where, tuple(one for one in known.values() if one is not error))
+        return run_error(self.plan, error, self._work.errors, is_program=self._is_program)
 
     def _end(self, state: RunState, *, outputs: Mapping[str, Any] | None = None, error: LabError | None = None) -> None:
         self._ended = self._clock.monotonic()
@@ -309,18 +334,17 @@ class Run:
         if self._is_program and isinstance(outer.step, Leaf) and outer.name in self._work.records:
             # A program gives all of its step's outputs, a chain of thought's reasoning among them.
             fields = self._work.records[outer.name].to_dict()
-        self._emit(
+        self._telling.emit(
             "run.end",
             None,
             run_id=self.id,
-            status=str(state),
+            status=state.value,
             duration_s=metrics.duration_s,
             usage=usage_data(metrics.usage),
             error=error.to_dict() if error is not None else None,
-            outputs={name: plain(value) for name, value in fields.items()},
+            outputs=plain_values(fields),
         )
-        self._events.close()
-        self._chunks.close()
+        self._telling.close()
         if error is not None:
             self._done.set_exception(error)
             return
@@ -350,21 +374,8 @@ class Run:
         if self._entry is not None:
             self._entry.note(state)
 
-    def _write_out(self, question: Question) -> None:
-        if not self.is_shown:
-            sys.stdout.write(f"{question}\n{question.how_to_answer(self.id)}\n")
-            sys.stdout.flush()
-
     def _warn(self, message: str, step: str | None) -> None:
-        self._emit("pipeline.warning", None, run_id=self.id, step=step, message=message)
-
-    def _emit(self, name: str, /, trace: TraceContext | None = None, **attributes: Any) -> None:
-        self._events.append(Event(name, self._clock.now(), attributes, trace))
-        if name == "token":
-            self._chunks.append(
-                TextChunk(attributes["step"], attributes["field"], attributes["text"], attributes["sent_at"])
-            )
-        self._hub.emit(name, trace, **attributes)
+        self._telling.emit("pipeline.warning", None, run_id=self.id, step=step, message=message)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -1,34 +1,37 @@
 """Carries a plan out: steps as soon as what they read is there, side by side where they can.
 
-One :class:`PlanRun` per run, on the event loop. Emits ``pipeline.step`` for each step; the run's own events and its
-state are ``run``'s business.
+One :class:`PlanRun` per run. Plain functions go off the event loop, in ``walk``; everything else is done on it. The
+run's own events and its state are ``run``'s business.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from inspect import isawaitable
 from typing import Any, Protocol
 
 from dspex_lab.calls import Priority, TraceContext
 from dspex_lab.clock import Clock
 from dspex_lab.errors import Cancelled, LabError
 from dspex_lab.pipelines.asking import ASK, Form
-from dspex_lab.pipelines.failures import as_lab_error
+from dspex_lab.pipelines.book import RunBook
+from dspex_lab.pipelines.group import FirstErrorGroup
 from dspex_lab.pipelines.memory import DECISION, Remembered, StepMemory, decision_key, item_place
 from dspex_lab.pipelines.options import RunOptions
-from dspex_lab.pipelines.plain import plain
 from dspex_lab.pipelines.plan import Block, Plan, PlanStep
-from dspex_lab.pipelines.record import Record
-from dspex_lab.pipelines.result import StepMetrics, StepStatus, usage_data
+from dspex_lab.pipelines.progress import BlockProgress, Values
+from dspex_lab.pipelines.record import Record, StepRecords
+from dspex_lab.pipelines.result import Metrics, StepMetrics, StepStatus
 from dspex_lab.pipelines.steps import Each, Leaf, When
-from dspex_lab.router import Account, EmitEvent, Outcome, Router, RunContext
+from dspex_lab.pipelines.walk import Failure, Walk, Walked
+from dspex_lab.router import Account, EmitEvent, Outcome, Router, RunContext, call_plain
+from dspex_lab.telemetry.spans import new_span_id
+from dspex_lab.threads import Threads
 
-__all__ = ["AskPeople", "PlanRun", "RunSettings", "summed"]
-
-Values = Mapping[str, Any]
+__all__ = ["AskPeople", "PlanRun", "RunSettings"]
 
 
 class AskPeople(Protocol):
@@ -52,7 +55,8 @@ class RunSettings:
 
 
 class PlanRun:
-    """One run of a plan. ``metrics``, ``records`` and ``errors`` grow by step name while :meth:`run` goes on."""
+    """One run of a plan. ``book`` has what came of its steps so far. Without ``threads``, plain functions run where
+    the router puts them."""
 
     def __init__(
         self,
@@ -64,19 +68,41 @@ class PlanRun:
         clock: Clock,
         memory: StepMemory | None = None,
         ask: AskPeople | None = None,
+        threads: Threads | None = None,
     ) -> None:
         self._plan = plan
         self._router = router
         self._settings = settings
         self._emit = emit
-        self._clock = clock
         self._memory = memory
         self._ask = ask
-        self.metrics: dict[str, StepMetrics] = {}
-        self.records: dict[str, Record] = {}
-        self.errors: dict[str, LabError] = {}
+        self._threads = threads
+        self._clock = clock
+        self.book = RunBook(settings.run_id, emit, clock)
         #: What the run has used of its budget, from its start on; None without a budget.
         self.account: Account | None = None
+
+    @property
+    def metrics(self) -> Mapping[str, StepMetrics]:
+        return Metrics(self.book.figures, duration_s=0.0)
+
+    @property
+    def records(self) -> Mapping[str, Record]:
+        return StepRecords(self.book.outputs)
+
+    @property
+    def errors(self) -> Mapping[str, LabError]:
+        return self.book.errors
+
+    def progress(self, inputs: Values) -> BlockProgress:
+        """The whole plan, at its beginning."""
+        return BlockProgress(self._plan.block, inputs)
+
+    def first_walk(self, progress: BlockProgress) -> Walk | None:
+        """The walk with which the run begins, where one plain function stands alone at its beginning: it needs no
+        event loop. What it leads to is handed to :meth:`run`."""
+        first = progress.first()
+        return self._walk_from(first[0], progress) if len(first) == 1 else None
 
     async def run(self, inputs: Values) -> dict[str, Any]:
         """Every field that the steps wrote. Raises the first step's error (a ``LabError``, with the name of its step in
@@ -85,69 +111,107 @@ class PlanRun:
         self.account = None if budget is None else Account(budget, self._clock)
         return await self._block(self._plan.block, inputs, "")
 
+    async def go_on(self, progress: BlockProgress, walked: Walked) -> dict[str, Any]:
+        """The same where a first walk has come so far."""
+        return await self._rest(progress, walked)
+
     # --- blocks ---------------------------------------------------------------------------------------------------
 
     async def _block(self, block: Block, around: Values, place: str) -> dict[str, Any]:
         """The fields that the block leaves behind; ``around`` holds those that come from outside. ``place`` stands
         before the steps' names in the run's memory."""
-        if len(block.steps) == 1:
-            return dict(await self._guarded(block.steps[0], _inputs(block.steps[0], (), around), place) or {})
-        outputs: list[Values | None] = [None] * len(block.steps)
-        waiting = [len(step.needs) for step in block.steps]
+        progress = BlockProgress(block, around, place)
+        return await self._rest(progress, Walked(tuple(progress.first())))
 
-        async with _FirstErrorGroup() as group:
+    async def _rest(self, progress: BlockProgress, walked: Walked) -> dict[str, Any]:
+        """Go on from what ``walked``."""
+        if walked.failure is None and len(progress.block.steps) == 1:
+            await self._step(progress, 0)
+            return progress.fields()
+        async with FirstErrorGroup() as group:
 
-            def start(index: int) -> None:
-                group.start(run_step(index))
+            async def go(index: int) -> None:
+                tell(await self._step(progress, index))
 
-            async def run_step(index: int) -> None:
-                step = block.steps[index]
-                outputs[index] = await self._guarded(step, _inputs(step, outputs, around), place)
-                for other in block.needed_by[index]:
-                    waiting[other] -= 1
-                    if waiting[other] == 0:
-                        start(other)
+            async def fail(failure: Failure) -> None:
+                tell(await self._alone(progress, failure.index, failure))
 
-            for index, count in enumerate(list(waiting)):
-                if count == 0:
-                    start(index)
+            def tell(ready: tuple[int, ...] | list[int]) -> None:
+                for index in ready:
+                    group.start(go(index))
 
-        found: dict[str, Any] = {}
-        for name, index in block.last.items():
-            values = outputs[index]
-            if values is not None and name in values:
-                found[name] = values[name]
-        return found
+            tell(walked.ready)
+            if walked.failure is not None:
+                group.start(fail(walked.failure))
+        return progress.fields()
+
+    async def _step(self, progress: BlockProgress, index: int) -> tuple[int, ...] | list[int]:
+        """See a step through, and those that follow it straight; the steps that can begin now."""
+        walk = self._walk_from(index, progress)
+        if walk is None or self._threads is None:
+            return await self._alone(progress, index)
+        walked = await _walked(walk, self._threads, self.book)
+        if walked.failure is not None:
+            return await self._alone(progress, walked.failure.index, walked.failure)
+        return walked.ready
+
+    def _walk_from(self, index: int, progress: BlockProgress) -> Walk | None:
+        settings = self._settings
+        is_simple = self._memory is None and settings.options.budget is None
+        if self._threads is None or not is_simple or not progress.block.steps[index].is_straight:
+            return None
+        walk = Walk(
+            index,
+            progress,
+            book=self.book,
+            router=self._router,
+            emit=self._emit,
+            run_id=settings.run_id,
+            is_traced=settings.is_traced,
+        )
+        return walk if walk.can_begin() else None
 
     # --- one step -------------------------------------------------------------------------------------------------
 
-    async def _guarded(self, step: PlanStep, inputs: Values | None, place: str) -> Values | None:
+    async def _alone(self, progress: BlockProgress, index: int, begun: Failure | None = None) -> list[int]:
+        """See one step through, on the event loop; the steps that can begin now. ``begun``: a walk tried it first."""
+        outputs = await self._guarded(progress, index, begun)
+        return progress.finish(index, outputs)
+
+    async def _guarded(self, progress: BlockProgress, index: int, begun: Failure | None) -> Values | None:
         """The step's outputs, and all that is told about them. None: it failed or was skipped, and the run goes on."""
+        step = progress.block.steps[index]
+        inputs = progress.inputs(index)
         if inputs is None:
-            self._tell_skipped(step)
+            self.book.skipped(step, f"{progress.lacking(index)} gave nothing")
             return None
-        key = place + step.name
+        key = progress.place + step.name
         if (known := self._recalled(step, key)) is not None:
             return known.outputs
-        started = self._clock.monotonic()
-        self._tell(step, StepStatus.RUNNING)
+        started = self.book.began(step) if begun is None else begun.started
         outcome: Outcome | None = None
         try:
             if isinstance(step.step, Leaf):
-                outcome = await self._leaf(step, step.step, inputs, key)
+                outcome = await self._leaf(step, step.step, inputs, key, begun)
                 outputs: Values = outcome.outputs
             else:
                 outputs = await self._composite(step, inputs, key)
         except (asyncio.CancelledError, Cancelled):
-            self._ended(step, StepStatus.CANCELLED, started)
+            self.book.cancelled(step, started)
             raise
         except Exception as error:
-            self._failed(step, error, started)
-            return None
-        figures = self._ended(step, StepStatus.SUCCEEDED, started, outputs=outputs, outcome=outcome)
+            return self._failed(step, started, error)
+        figures = self.book.succeeded(step, started, outputs, outcome)
         if self._memory is not None and outcome is not None:
             await self._memory.keep(key, outputs, figures)
         return outputs
+
+    def _failed(self, step: PlanStep, started: float, error: Exception) -> Values | None:
+        """What a failed step leaves where the run goes on; raises its error where it does not."""
+        told = self.book.failed(step, started, error, where=self._plan.source.where(step.path))
+        if not self._settings.options.continue_on_error:
+            raise told
+        return None
 
     def _recalled(self, step: PlanStep, key: str) -> Remembered | None:
         """What the run's memory has of the step, told; only leaves are kept."""
@@ -155,17 +219,18 @@ class PlanRun:
             return None
         known = self._memory.recall(key)
         if known is not None:
-            self._count(known.metrics)
-            self.records[step.name] = Record(known.outputs)
-            outputs = {name: plain(value) for name, value in known.outputs.items()}
-            self._tell(step, StepStatus.SUCCEEDED, resumed=True, duration_s=known.metrics.duration_s, outputs=outputs)
+            self.book.resumed(step, known)
         return known
 
-    async def _leaf(self, step: PlanStep, leaf: Leaf, inputs: Values, key: str) -> Outcome:
+    async def _leaf(self, step: PlanStep, leaf: Leaf, inputs: Values, key: str, begun: Failure | None) -> Outcome:
         if leaf.operation.kind == ASK and self._ask is not None:
             return await self._ask(step.name, key, Form.of(leaf), inputs, timeout_s=leaf.options.timeout_s)
+        if begun is not None:
+            return await self._router.execute(
+                leaf.operation, inputs, options=leaf.options, context=begun.context, begun=begun.error
+            )
         settings = self._settings
-        trace = TraceContext(settings.run_id, secrets.token_hex(8)) if settings.is_traced else None
+        trace = TraceContext(settings.run_id, new_span_id()) if settings.is_traced else None
         context = RunContext(
             self._emit,
             settings.run_id,
@@ -189,8 +254,8 @@ class PlanRun:
         is_true = await self._decided(step, when, inputs, decision_key(key))
         taken, other = (0, 1) if is_true else (1, 0)
         if other < len(step.blocks):
-            for skipped in step.blocks[other]:
-                self._tell(skipped, StepStatus.SKIPPED)
+            for skipped in step.blocks[other].steps:
+                self.book.skipped(skipped, "the condition chose another branch")
         found: dict[str, Any] = {name: inputs.get(name) for name in step.write_names}
         if taken < len(step.blocks):
             found.update(await self._block(step.blocks[taken], inputs, _place_of(key)))
@@ -199,11 +264,11 @@ class PlanRun:
     async def _decided(self, step: PlanStep, when: When, inputs: Values, key: str) -> bool:
         """What the condition says, or said in an earlier life of the run."""
         if self._memory is None:
-            return bool(when.condition(Record(inputs)))
+            return await self._asked(when.condition, Record(inputs))
         known = self._memory.recall(key)
         if known is not None:
             return bool(known.outputs[DECISION])
-        is_true = bool(when.condition(Record(inputs)))
+        is_true = await self._asked(when.condition, Record(inputs))
         await self._memory.keep(key, {DECISION: is_true}, StepMetrics(step.name, StepStatus.SUCCEEDED))
         return is_true
 
@@ -219,151 +284,36 @@ class PlanRun:
                 around = {**inputs, each.item: items[index]}
                 rows[index] = await self._block(step.blocks[0], around, item_place(key, index))
 
-        async with _FirstErrorGroup() as group:
+        async with FirstErrorGroup() as group:
             for _ in range(min(each.concurrency, len(items))):
                 group.start(work())
         return {name: [row.get(name) for row in rows] for name in step.write_names}
 
-    # --- what is told ---------------------------------------------------------------------------------------------
-
-    def _failed(self, step: PlanStep, error: Exception, started: float) -> None:
-        """Record and tell the failure; raise it unless the run goes on."""
-        told = as_lab_error(error, step.name, self._plan.source.where(step.path))
-        is_first_to_know = not any(told is known for known in self.errors.values())
-        if is_first_to_know:
-            self.errors[step.name] = told
-            self._emit("error.pipeline", None, run_id=self._settings.run_id, step=step.name, error=told.to_dict())
-        self._ended(step, StepStatus.FAILED, started, error=told)
-        if not self._settings.options.continue_on_error:
-            raise told
-
-    def _ended(
-        self,
-        step: PlanStep,
-        status: StepStatus,
-        started: float,
-        *,
-        outputs: Values | None = None,
-        outcome: Outcome | None = None,
-        error: LabError | None = None,
-    ) -> StepMetrics:
-        duration_s = self._clock.monotonic() - started
-        figures = _figures(step.name, status, duration_s, outcome)
-        self._count(figures)
-        told: dict[str, Any] = {"duration_s": duration_s}
-        if outputs is not None:
-            self.records[step.name] = Record(outputs)
-            told["outputs"] = {name: plain(value) for name, value in outputs.items()}
-        if outcome is not None:
-            told |= {"usage": usage_data(outcome.usage), "cached": outcome.cached, "retries": outcome.retries}
-        if error is not None:
-            told["error"] = error.to_dict()
-        self._tell(step, status, **told)
-        return figures
-
-    def _count(self, figures: StepMetrics) -> None:
-        known = self.metrics.get(figures.step)
-        self.metrics[figures.step] = figures if known is None else summed(known, figures)
-
-    def _tell_skipped(self, step: PlanStep) -> None:
-        self.metrics[step.name] = StepMetrics(step.name, StepStatus.SKIPPED)
-        self._tell(step, StepStatus.SKIPPED)
-        for block in step.blocks:
-            for inner in block:
-                self._tell(inner, StepStatus.SKIPPED)
-
-    def _tell(self, step: PlanStep, status: StepStatus, **attributes: Any) -> None:
-        self._emit(
-            "pipeline.step", None, run_id=self._settings.run_id, step=step.name, status=str(status), **attributes
-        )
+    async def _asked(self, condition: Callable[[Any], Any], fields: Record) -> bool:
+        """What the user's condition says; it may take its time, so it is asked off the event loop."""
+        if self._threads is None:
+            answer = condition(fields)
+        else:
+            answer = await self._threads.run(partial(call_plain, partial(condition, fields)))
+        return bool(await answer if isawaitable(answer) else answer)
 
 
-class _FirstErrorGroup:
-    """A task group that raises the first error as it is, not a group of one."""
-
-    def __init__(self) -> None:
-        self._group = asyncio.TaskGroup()
-
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            self._group.create_task(work)
-        except RuntimeError:
-            # The group is shutting down: a user's function that swallowed its cancellation got here too late.
-            work.close()
-
-    async def __aenter__(self) -> _FirstErrorGroup:
-        await self._group.__aenter__()
-        return self
-
-    async def __aexit__(self, *details: Any) -> None:
-        first: BaseException | None = None
-        try:
-            await self._group.__aexit__(*details)
-        except BaseExceptionGroup as group:
-            first = _first(group)
-        # Raised out here, or the group would be its context, and IPython shows groups its own long way.
-        if first is not None:
-            raise first
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+async def _walked(walk: Walk, threads: Threads, book: RunBook) -> Walked:
+    """Where the walk came to. When the task is cancelled, the function that runs is left behind."""
+    going = threads.submit(walk.go)
+    try:
+        walked = await asyncio.shield(going)
+    except asyncio.CancelledError:
+        if (taken := walk.stop()) is not None:
+            book.cancelled(*taken)
+        else:  # it is between two functions, and ends at once
+            await asyncio.wait({going})
+        raise
+    if walked is None or walked.is_stopped:
+        raise asyncio.CancelledError
+    return walked
 
 
 def _place_of(key: str) -> str:
     """What stands before the keys beside ``key``."""
     return key[: key.rfind("/") + 1]
-
-
-def _inputs(step: PlanStep, outputs: Any, around: Values) -> dict[str, Any] | None:
-    """What the step reads, by name; None when a step that it reads has no outputs."""
-    found: dict[str, Any] = {}
-    for name in step.read_names:
-        source = step.sources.get(name)
-        if source is None:
-            if name in around:
-                found[name] = around[name]
-            continue
-        values = outputs[source]
-        if values is None or name not in values:
-            return None
-        found[name] = values[name]
-    return found
-
-
-def _figures(name: str, status: StepStatus, duration_s: float, outcome: Outcome | None) -> StepMetrics:
-    if outcome is None:
-        return StepMetrics(name, status, duration_s)
-    return StepMetrics(
-        name,
-        status,
-        duration_s,
-        outcome.usage,
-        outcome.route,
-        outcome.target,
-        outcome.worker,
-        outcome.queue_s,
-        outcome.run_s,
-        outcome.retries,
-        outcome.cached,
-        outcome.first_token_s,
-    )
-
-
-def summed(known: StepMetrics, more: StepMetrics) -> StepMetrics:
-    """The figures of several turns of one step; a turn that failed marks them all."""
-    status = known.status if known.status != StepStatus.SUCCEEDED else more.status
-    return replace(
-        more,
-        status=status,
-        duration_s=known.duration_s + more.duration_s,
-        usage=known.usage + more.usage,
-        queue_s=known.queue_s + more.queue_s,
-        run_s=known.run_s + more.run_s,
-        retries=known.retries + more.retries,
-        first_token_s=known.first_token_s,
-        turns=known.turns + 1,
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Generic, TypeVar
 
 __all__ = ["Tape"]
@@ -22,16 +23,20 @@ class Tape(Generic[T]):
     def __init__(self) -> None:
         self._items: list[T] = []
         self._is_closed = False
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.Lock())
+        self._waiting = 0
         self._wakers: set[Callable[[], None]] = set()
 
     def append(self, item: T) -> None:
         """Add ``item``; nothing is added to a closed tape."""
-        with self._changed:
-            if self._is_closed:
-                return
-            self._items.append(item)
-            self._wake()
+        if self._is_closed:
+            return
+        # With no lock: a reader says that it waits before it looks for the last time, so either it finds the item or
+        # is found waiting.
+        self._items.append(item)
+        if self._waiting or self._wakers:
+            with self._changed:
+                self._wake()
 
     def close(self) -> None:
         """End every reader once it has read all. Safe to call twice."""
@@ -54,8 +59,12 @@ class Tape(Generic[T]):
         position = 0
         while True:
             with self._changed:
-                while position >= len(self._items) and not self._is_closed:
-                    self._changed.wait()
+                self._waiting += 1
+                try:
+                    while position >= len(self._items) and not self._is_closed:
+                        self._changed.wait()
+                finally:
+                    self._waiting -= 1
                 items = self._items[position:]
             if not items:
                 return
@@ -78,11 +87,13 @@ class Tape(Generic[T]):
     def _take(self, position: int) -> tuple[list[T], asyncio.Future[None] | None]:
         """What lies after ``position``, or a future that is done when there is more; neither: the end."""
         with self._changed:
-            if position < len(self._items) or self._is_closed:
-                return self._items[position:], None
             loop = asyncio.get_running_loop()
             woken: asyncio.Future[None] = loop.create_future()
-            self._wakers.add(lambda: _set(loop, woken))
+            waker = partial(_set, loop, woken)
+            self._wakers.add(waker)
+            if position < len(self._items) or self._is_closed:
+                self._wakers.discard(waker)
+                return self._items[position:], None
             return [], woken
 
     def __len__(self) -> int:

@@ -20,6 +20,7 @@ from dspex_lab.pool.records import (
     WorkerPhase,
     WorkerRecord,
     why_it_ended,
+    why_it_failed,
 )
 from dspex_lab.pool.sessions import SessionRecord, Sessions, session_lost
 from dspex_lab.pool.workforce import Workforce
@@ -73,9 +74,7 @@ class Broker:
             raise ProtocolError(f"The host knows no role {hello.role!r}.")
         if peer in self.peers:
             raise ProtocolError("Say hello only once.")
-        worker = None
-        if hello.role == "worker":
-            worker = self.workforce.greet(hello.name, peer, hello.pid)
+        worker = self.workforce.greet(hello.name, peer, hello.pid) if hello.role == "worker" else None
         self.peers[peer] = PeerRecord(hello.name, hello.pid, hello.role, worker)
         if worker is not None:
             self.balance(self.workforce.pools[worker.pool])
@@ -117,9 +116,11 @@ class Broker:
         if session is not None:
             session.calls.add(submit.id)
             session.last_used = now
+        is_behind_others = pool.is_full() and pool.waiting_in_line(submit, session) > 0
         pool.add_waiting(call)
         pool.is_awake = True
-        self.balance(pool)
+        if not is_behind_others:
+            self.balance(pool)
 
     def _admit(self, peer: bytes, submit: Submit) -> SessionRecord | None:
         """The call's session, if it names one; raises what is wrong with the call."""
@@ -156,6 +157,11 @@ class Broker:
             self.workforce.start(pool)
         for worker_id in assignment.retire:
             self.workforce.stop(pool.workers[worker_id])
+
+    def _refill(self, pool: PoolRecord) -> None:
+        """A call ended, and there is room for another. What time alone decides is the next tick's business."""
+        if pool.has_waiting():
+            self.balance(pool)
 
     def _run(self, call: CallRecord, worker: WorkerRecord, now: float) -> None:
         if worker.peer is None:
@@ -262,7 +268,7 @@ class Broker:
             segments=message.segments,
         )
         self._outbox.send(call.caller, answer, payload)
-        self.balance(pool)
+        self._refill(pool)
         return True
 
     def failed(self, peer: bytes, message: Failed) -> None:
@@ -308,10 +314,7 @@ class Broker:
         if call.stop_error is not None:
             self._end(call, call.stop_error, is_told=call.is_answered)
             return
-        error = worker.stop_error or WorkerLost(
-            f"The worker {worker.id} died while it ran {call.submit.op} (exit status {status}).",
-            hint="%lab logs shows its last words; a call marked idempotent would have run again elsewhere.",
-        )
+        error = why_it_failed(worker, call, status)
         if call.submit.idempotent and call.is_untouched and error.retryable and call.attempts < _MAX_ATTEMPTS:
             call.phase, call.worker_id, call.interruptible = CallPhase.QUEUED, None, None
             pool.line(call).put_back(call.submit.id, call.caller, priority=call.submit.priority)
@@ -319,10 +322,8 @@ class Broker:
             self._end(call, error)
 
     def _fail_queue(self, pool: PoolRecord) -> None:
+        error = WorkerLost(f"The pool {pool.spec.name!r} cannot start a worker: {pool.trouble}", hint="See %lab logs.")
         for call_id in pool.take_all_waiting():
-            error = WorkerLost(
-                f"The pool {pool.spec.name!r} cannot start a worker: {pool.trouble}", hint="See %lab logs."
-            )
             self._end(self.calls[call_id], error)
 
     # --- sessions ---------------------------------------------------------------------------------------------
@@ -378,7 +379,7 @@ class Broker:
         self._on_end(call, None, (), data)
         if not is_told:
             self._outbox.send(call.caller, Failed(call.submit.id, data, call.worker_id or ""))
-        self.balance(pool)
+        self._refill(pool)
 
     def answer_early(self, call: CallRecord, error: LabError) -> None:
         """Tell the caller now and stop the call after: its time is up, and it waits no longer."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
-from dspex_lab.errors import LabError
+from dspex_lab.errors import LabError, WorkerLost
 from dspex_lab.pool.assignment import Assignment, PoolSnapshot, WorkerSnapshot
 from dspex_lab.pool.sessions import SessionRecord
 from dspex_lab.pool.waiting import WaitingCalls
@@ -24,6 +24,7 @@ __all__ = [
     "WorkerPhase",
     "WorkerRecord",
     "why_it_ended",
+    "why_it_failed",
 ]
 
 #: A pool whose workers fail to start so often in a row fails its waiting calls and says why.
@@ -253,6 +254,14 @@ class PoolRecord:
         if session.id in self.checkouts:
             self.checkouts.remove(session.id)
 
+    def has_waiting(self) -> bool:
+        """Whether a call or a session waits for a worker, or to be the next one of its session."""
+        return bool(self.queue or self.light or self.sessions)
+
+    def is_full(self) -> bool:
+        """Whether no further worker may be started."""
+        return len(self.workers) >= self.spec.size
+
     def waiting_in_line(self, submit: Submit, session: SessionRecord | None) -> int:
         """How many calls wait in the line that this one would join."""
         if session is not None:
@@ -320,3 +329,11 @@ def why_it_ended(worker: WorkerRecord, calls: list[CallRecord], status: int) -> 
     if any(call.phase is CallPhase.STOPPING for call in calls):
         return f"its worker {worker.id} was ended, for a call on it would not stop"
     return f"its worker {worker.id} died (exit status {status})"
+
+
+def why_it_failed(worker: WorkerRecord, call: CallRecord, status: int) -> LabError:
+    """What a call ends with that ``worker`` had when it died."""
+    return worker.stop_error or WorkerLost(
+        f"The worker {worker.id} died while it ran {call.submit.op} (exit status {status}).",
+        hint="%lab logs shows its last words; a call marked idempotent would have run again elsewhere.",
+    )

@@ -6,12 +6,14 @@ from dspex_lab.router.breaker import BreakerPolicy, BreakerStatistics, Circuit
 from dspex_lab.router.budget import Account, AccountStatistics, Budget
 from dspex_lab.router.cache_policy import CachePolicy, cache_policy_of
 from dspex_lab.router.execution import OnChunk
+from dspex_lab.router.native import call_plain
 from dspex_lab.router.operation import EmitEvent, Implementation, Operation, Options, Outcome, RunContext, needs_of
 from dspex_lab.router.python_calls import BuildCall, CallSettings, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
+from dspex_lab.router.result_cache import ResultCaches
 from dspex_lab.router.retry import RetryPolicy
 from dspex_lab.router.router import Router
-from dspex_lab.router.straight import StraightCall, may_be_straight
+from dspex_lab.router.straight import call_straight, may_be_straight, tell_straight
 from dspex_lab.router.strategies import Decision, Route, RouterStatistics, Strategy
 
 __all__ = [
@@ -32,17 +34,20 @@ __all__ = [
     "Options",
     "Outcome",
     "Registry",
+    "ResultCaches",
     "RetryPolicy",
     "Route",
     "Router",
     "RouterStatistics",
     "RunContext",
-    "StraightCall",
     "Strategy",
     "build_dspy_call",
     "build_function_call",
     "cache_policy_of",
+    "call_plain",
+    "call_straight",
     "choose_lm",
     "may_be_straight",
     "needs_of",
+    "tell_straight",
 ]

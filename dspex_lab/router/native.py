@@ -12,12 +12,13 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+import anyio
 import anyio.to_thread
 
 from dspex_lab.clock import Clock
 from dspex_lab.errors import DeadlineExceeded
 
-__all__ = ["call_function", "within"]
+__all__ = ["call_function", "call_plain", "told_as_error", "within"]
 
 T = TypeVar("T")
 
@@ -26,16 +27,24 @@ async def call_function(function: Callable[..., Any], inputs: Mapping[str, Any])
     """``function(**inputs)``, plain or asynchronous. Raises what the function raises."""
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
         return await function(**inputs)
-    value = await anyio.to_thread.run_sync(partial(_call_plain, function, inputs), abandon_on_cancel=True)
+    # With a limiter of its own: functions that never end must hold up no others.
+    value = await anyio.to_thread.run_sync(
+        partial(call_plain, partial(function, **inputs)), abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+    )
     return await value if inspect.isawaitable(value) else value
 
 
-def _call_plain(function: Callable[..., Any], inputs: Mapping[str, Any]) -> Any:
+def call_plain(function: Callable[[], T]) -> T:
+    """The value of a user's function. Raises what it raises, if it is an error to an event loop too."""
     try:
-        return function(**inputs)
+        return function()
     except (SystemExit, KeyboardInterrupt, StopIteration, asyncio.CancelledError) as error:
-        # These mean something to the event loop, which the user's function did not ask to stop.
-        raise RuntimeError(f"{type(error).__name__} was raised: {error}") from error
+        raise told_as_error(error) from error
+
+
+def told_as_error(error: BaseException) -> RuntimeError:
+    """What would mean something to an event loop, which the user's function did not ask to stop, as an error."""
+    return RuntimeError(f"{type(error).__name__} was raised: {error}")
 
 
 async def within(clock: Clock, timeout_s: float | None, work: Coroutine[Any, Any, T], *, name: str) -> T:

@@ -6,6 +6,7 @@ One per lab, on the portal's event loop. Knows backends by their Protocol only, 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,13 +19,15 @@ from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import Cancelled, ConfigurationError, LabError, PythonError
 from dspex_lab.router.blame import target_of
 from dspex_lab.router.breaker import BreakerPolicy, Breakers
+from dspex_lab.router.cache_policy import CachePolicy
 from dspex_lab.router.execution import Attempt, NativeAttempt, OnChunk, PythonAttempt, Task, run_attempts
 from dspex_lab.router.fallback import Alternative, alternatives, may_fall_back
 from dspex_lab.router.hybrid import HybridAttempt
 from dspex_lab.router.operation import Operation, Options, Outcome, RunContext
 from dspex_lab.router.python_calls import BuildCall, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
-from dspex_lab.router.straight import BegunAttempt, StraightCall
+from dspex_lab.router.result_cache import ResultCaches, through_cache
+from dspex_lab.router.straight import BegunAttempt
 from dspex_lab.router.strategies import (
     BUILT_IN,
     Decision,
@@ -61,6 +64,7 @@ class Router:
         strategy: str = "auto",
         find_key: Callable[[str], str | None] | None = None,
         breaker_policy: BreakerPolicy | None = None,
+        caches: ResultCaches | None = None,
     ) -> None:
         self._backend = backend
         self._clock = clock or SystemClock()
@@ -78,8 +82,13 @@ class Router:
         self._counts: Counter[str] = Counter()
         self._routes: Counter[str] = Counter()
         self._targets: Counter[str] = Counter()
+        # Straight calls are counted on whatever thread made them.
+        self._straight: Counter[Decision] = Counter()
+        self._lock = threading.Lock()
         self._retried: Counter[str] = Counter()
         self._used = Usage()
+        #: What steps with ``cache=`` gave.
+        self.caches = caches or ResultCaches(self._clock)
         #: The circuit of each model and pool that was called.
         self.breakers = Breakers(breaker_policy or BreakerPolicy(), self._clock)
 
@@ -160,22 +169,17 @@ class Router:
             task.breaker = self.breakers.of(target_of(operation, lm, decision.target))
         return task, attempt
 
-    def straight(self, operation: Operation, options: Options) -> StraightCall | None:
-        """The operation, which :func:`may_be_straight`, as a call that its caller makes by itself, off the loop; None
-        when the strategy has another way for it. :meth:`count_straight` counts those that worked,
-        ``execute(..., begun=error)`` sees to what failed."""
-        if operation.function is None:
-            return None
+    def straight(self, operation: Operation, options: Options) -> Decision | None:
+        """How to ``call_straight`` the operation, which :func:`may_be_straight`, off the loop; None when the strategy
+        has another way for it. :meth:`count_straight` counts the calls that worked, ``execute(..., begun=error)`` sees
+        to what failed."""
         decision = self._decision(self.strategy, operation, options)
-        if decision.route is not Route.NATIVE:
-            return None
-        return StraightCall(operation, operation.function, decision, self._clock)
+        return decision if decision.route is Route.NATIVE else None
 
-    def count_straight(self, call: StraightCall) -> None:
-        """Count a straight call that worked."""
-        self._count(call.decision)
-        self._counts["succeeded"] += 1
-        self._counts["in_flight"] -= 1
+    def count_straight(self, decision: Decision, count: int) -> None:
+        """Count so many straight calls that worked, from any thread."""
+        with self._lock:
+            self._straight[decision] += count
 
     async def _execute(self, task: Task, attempt: Attempt, way: Alternative, *, is_told: bool = False) -> Outcome:
         """See one alternative through, count it and tell of it."""
@@ -197,7 +201,10 @@ class Router:
                 # written here gets the same, so that both routes ask the same.
                 task.inputs = signature.serializer.dump(signature.validator.validate_inputs(dict(task.inputs)))
             task.has_begun = True
-            outcome = await run_attempts(task, attempt)
+            if task.options.cache is None:
+                outcome = await run_attempts(task, attempt)
+            else:
+                outcome = await self._cached(task, attempt, task.options.cache)
             if way.is_other:
                 outcome = replace(outcome, outputs=way.outputs(outcome.outputs))
             ending = "succeeded"
@@ -217,18 +224,32 @@ class Router:
             if task.spent.lm_calls:
                 self._used = self._used + task.spent
 
+    async def _cached(self, task: Task, attempt: Attempt, policy: CachePolicy) -> Outcome:
+        lm = task.options.lm if isinstance(task.options.lm, LmSpec) else self.lm
+        outcome = await through_cache(task, self.caches, policy, lm, lambda: run_attempts(task, attempt))
+        self._counts["cache_hits"] += outcome.cached
+        return outcome
+
     def statistics(self) -> RouterStatistics:
         counts = self._counts
+        with self._lock:
+            straight = tuple(self._straight.items())
+        routes, targets = Counter(self._routes), Counter(self._targets)
+        for decision, count in straight:
+            routes[decision.route.value] += count
+            targets[decision.target] += count
+        in_all = sum(count for _, count in straight)
         return RouterStatistics(
-            calls=counts["calls"],
-            succeeded=counts["succeeded"],
+            calls=counts["calls"] + in_all,
+            succeeded=counts["succeeded"] + in_all,
             failed=counts["failed"],
             cancelled=counts["cancelled"],
             retries=self._retried.total(),
             fallbacks=counts["fallbacks"],
+            cache_hits=counts["cache_hits"],
             in_flight=counts["in_flight"],
-            by_route=MappingProxyType(dict(self._routes)),
-            by_target=MappingProxyType(dict(self._targets)),
+            by_route=MappingProxyType(dict(routes)),
+            by_target=MappingProxyType(dict(targets)),
             by_retry=MappingProxyType(dict(self._retried)),
             used=self._used,
         )
@@ -270,10 +291,10 @@ class Router:
         self._targets[decision.target] += 1
 
     def __repr__(self) -> str:
-        counts = self._counts
+        statistics = self.statistics()
         return (
-            f"<Router [{self.strategy}, {self.lm.model}, calls: {counts['calls']}, "
-            f"in flight: {counts['in_flight']}, failed: {counts['failed']}]>"
+            f"<Router [{self.strategy}, {self.lm.model}, calls: {statistics.calls}, "
+            f"in flight: {statistics.in_flight}, failed: {statistics.failed}]>"
         )
 
 

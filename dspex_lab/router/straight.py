@@ -6,18 +6,19 @@ way, which retries and tells as ever. Knows nothing of pipelines.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dspex_lab.calls import TraceContext
 from dspex_lab.clock import Clock
 from dspex_lab.router.execution import Attempt, NativeAttempt, Task
-from dspex_lab.router.operation import Operation, Options, Outcome, RunContext, outputs_of
+from dspex_lab.router.native import told_as_error
+from dspex_lab.router.operation import EmitEvent, Operation, Options, Outcome, outputs_of
 from dspex_lab.router.strategies import NATIVE_KINDS, Decision
 
-__all__ = ["BegunAttempt", "StraightCall", "UnfinishedError", "may_be_straight"]
+__all__ = ["BegunAttempt", "UnfinishedError", "call_straight", "may_be_straight", "tell_straight"]
 
 _BARE = Options()
 #: The options that change nothing for a function that works.
@@ -35,7 +36,7 @@ class UnfinishedError(Exception):
 def may_be_straight(operation: Operation, options: Options) -> bool:
     """Whether the operation is a plain function, and nothing is asked for that the short way does not do."""
     function = operation.function
-    if operation.kind not in NATIVE_KINDS or function is None or not _is_bare(options):
+    if operation.kind not in NATIVE_KINDS or function is None or not (options == _BARE or _is_bare(options)):
         return False
     return not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__))
 
@@ -45,38 +46,54 @@ def _is_bare(options: Options) -> bool:
     return all(getattr(options, name) == getattr(_BARE, name) for name in others)
 
 
-@dataclass(frozen=True, slots=True)
-class StraightCall:
-    """A plain function for which the native route was chosen."""
+def call_straight(
+    operation: Operation,
+    function: Callable[..., Any],
+    inputs: Mapping[str, Any],
+    decision: Decision,
+    clock: Clock,
+    *,
+    send: EmitEvent,
+    trace: TraceContext | None,
+    run_id: str,
+    step: str,
+) -> tuple[Mapping[str, Any], float]:
+    """Call ``function`` here and now, on this thread: its outputs, and the seconds that it took. Tells of the route;
+    that it ended well is told with :func:`tell_straight`, by who still wants to know.
 
-    operation: Operation
-    function: Callable[..., Any]
-    decision: Decision
-    clock: Clock
+    Everything comes as an argument, and no value is made that nobody looks at: this is all that a plain step costs.
+    Raises what the function raises; what would mean something to an event loop comes as ``RuntimeError``.
+    """
+    name = operation.name
+    send(
+        "router.route",
+        trace,
+        run_id=run_id,
+        step=step,
+        operation=name,
+        route=decision.route.value,
+        reason=decision.reason,
+        target=decision.target,
+    )
+    begun = clock.monotonic()
+    try:
+        value = function(**inputs)
+    except StopIteration as error:
+        raise told_as_error(error) from error
+    except Exception:
+        raise
+    except BaseException as error:
+        raise told_as_error(error) from error
+    if type(value) not in _NEVER_AWAITED and inspect.isawaitable(value):
+        raise UnfinishedError(value)
+    return outputs_of(operation, value), clock.monotonic() - begun
 
-    def __call__(self, inputs: Mapping[str, Any], context: RunContext) -> Outcome:
-        """Call it here and now, on this thread, and tell of it. Raises what the function raises; what would mean
-        something to an event loop comes as ``RuntimeError``."""
-        operation, decision = self.operation, self.decision
-        if context.account is not None:
-            context.account.check_time()
-        context.emit(
-            "router.route",
-            operation=operation.name,
-            route=decision.route.value,
-            reason=decision.reason,
-            target=decision.target,
-        )
-        begun = self.clock.monotonic()
-        try:
-            value = self.function(**inputs)
-        except (SystemExit, KeyboardInterrupt, StopIteration, asyncio.CancelledError) as error:
-            raise RuntimeError(f"{type(error).__name__} was raised: {error}") from error
-        if type(value) not in _NEVER_AWAITED and inspect.isawaitable(value):
-            raise UnfinishedError(value)
-        took_s = self.clock.monotonic() - begun
-        context.emit("native.execute", operation=operation.name, duration_s=took_s)
-        return Outcome(outputs_of(operation, value), decision.route, decision.target, run_s=took_s)
+
+def tell_straight(
+    operation: Operation, took_s: float, *, send: EmitEvent, trace: TraceContext | None, run_id: str, step: str
+) -> None:
+    """Tell that a straight call ended well."""
+    send("native.execute", trace, run_id=run_id, step=step, operation=operation.name, duration_s=took_s)
 
 
 @dataclass(slots=True)

@@ -66,12 +66,18 @@ class RouterStatistics:
     cancelled: int = 0
     retries: int = 0
     fallbacks: int = 0
+    cache_hits: int = 0
     in_flight: int = 0
     by_route: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     by_target: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     by_retry: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     used: Usage = field(default_factory=Usage)
 
+
+#: Decided so often that it is there already.
+_NATIVELY: Mapping[str, Decision] = MappingProxyType(
+    {kind: Decision(Route.NATIVE, f"{kind} runs in the notebook process", NOTEBOOK) for kind in sorted(NATIVE_KINDS)}
+)
 
 Strategy = Callable[[Operation, Options, RouterStatistics], Decision]
 
@@ -80,7 +86,7 @@ def auto(operation: Operation, options: Options, statistics: RouterStatistics) -
     """Native where the notebook can do it and no pool was asked for, hybrid where only the model is elsewhere, else
     python."""
     if options.pool is None and operation.kind in NATIVE_KINDS:
-        return Decision(Route.NATIVE, f"{operation.kind} runs in the notebook process", NOTEBOOK)
+        return _NATIVELY[operation.kind]
     if operation.kind in HYBRID_KINDS:
         why_not = why_not_hybrid(operation)
         if not why_not:

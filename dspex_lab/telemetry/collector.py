@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 from dspex_lab.calls import Usage
 from dspex_lab.clock import Clock, SystemClock
@@ -22,6 +21,9 @@ __all__ = ["Collector", "CollectorStatistics", "SeriesStatistics"]
 
 #: What further series are counted under once ``max_series`` are there.
 _OVERFLOW = ("(other)", "", "")
+
+#: The events that are calls.
+_EXECUTIONS = frozenset({"native.execute", "python.execute"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,32 +103,45 @@ class Collector:
     ) -> None:
         """Count one call that is over."""
         with self._lock:
-            series = self._series_of(operation, pool, route)
-            series.calls += 1
-            series.errors += is_error
-            series.cache_hits += is_cache_hit
-            if usage is not None:
-                series.usage = series.usage + usage
-            series.latency.record(duration_s)
+            self._add(operation, duration_s, pool, route, is_error, is_cache_hit, usage)
 
     def observe(self, event: Event) -> None:
         """Count an event by its name: an observer for :meth:`EventHub.on`. A ``native.execute`` or
         ``python.execute`` is a call, too."""
+        name = event.name
         with self._lock:
-            self._events[event.name] += 1
-        route, _, kind = event.name.partition(".")
-        if kind != "execute":
-            return
-        what: Mapping[str, Any] = event.attributes
-        usage = what.get("usage")
-        self.record(
-            str(what.get("operation", "")),
-            float(what.get("duration_s") or what.get("run_s") or 0.0),
-            pool=str(what.get("pool") or ""),
-            route=str(what.get("route") or route),
-            is_error=bool(what.get("error")),
-            usage=usage if isinstance(usage, Usage) else None,
-        )
+            self._events[name] += 1
+            if name not in _EXECUTIONS:
+                return
+            what = event.attributes
+            usage = what.get("usage")
+            self._add(
+                str(what.get("operation", "")),
+                float(what.get("duration_s") or what.get("run_s") or 0.0),
+                str(what.get("pool") or ""),
+                str(what.get("route") or name.partition(".")[0]),
+                bool(what.get("error")),
+                False,
+                usage if isinstance(usage, Usage) else None,
+            )
+
+    def _add(
+        self,
+        operation: str,
+        duration_s: float,
+        pool: str,
+        route: str,
+        is_error: bool,
+        is_cache_hit: bool,
+        usage: Usage | None,
+    ) -> None:
+        series = self._series_of(operation, pool, route)
+        series.calls += 1
+        series.errors += is_error
+        series.cache_hits += is_cache_hit
+        if usage is not None:
+            series.usage = series.usage + usage
+        series.latency.record(duration_s)
 
     def statistics(self) -> CollectorStatistics:
         with self._lock:
@@ -146,7 +161,10 @@ class Collector:
 
     def _series_of(self, operation: str, pool: str, route: str) -> _Series:
         key = (operation, pool, route)
-        if key not in self._series and len(self._series) >= self._max_series:
+        known = self._series.get(key)
+        if known is not None:
+            return known
+        if len(self._series) >= self._max_series:
             key = _OVERFLOW
         return self._series.setdefault(key, _Series())
 

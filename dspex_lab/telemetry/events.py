@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from dspex_lab.calls import TraceContext
 from dspex_lab.clock import Clock, SystemClock
@@ -48,13 +49,12 @@ EVENT_NAMES = frozenset(
 Observer = Callable[["Event"], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One thing that happened: a name from :data:`EVENT_NAMES`, epoch seconds, plain-data attributes."""
 
     name: str
     time: float
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = msgspec.field(default_factory=dict)
     trace: TraceContext | None = None
 
 
@@ -81,17 +81,19 @@ class EventHub:
 
     def emit(self, name: str, /, trace: TraceContext | None = None, **attributes: Any) -> None:
         """Tell every observer of ``name``; costs next to nothing when there is none."""
-        if not self._observers:
-            return
-        event = Event(name, self._clock.now(), attributes, trace)
+        if self._observers:
+            self.tell(Event(name, self._clock.now(), attributes, trace))
+
+    def tell(self, event: Event) -> None:
+        """Tell every observer of an event that is there already."""
         for entry in self._observers:
             pattern, observer = entry
-            if not _matches(pattern, name):
+            if pattern != "*" and not _matches(pattern, event.name):
                 continue
             try:
                 observer(event)
             except Exception:
-                log.warning("The observer %r failed on %s and was detached.", observer, name, exc_info=True)
+                log.warning("The observer %r failed on %s and was detached.", observer, event.name, exc_info=True)
                 self._detach(entry)
 
     def _detach(self, entry: tuple[str, Observer]) -> None:

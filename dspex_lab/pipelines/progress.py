@@ -1,0 +1,86 @@
+"""How far a block has come in one run: what each step gave, and which steps can begin now.
+
+Bookkeeping only, safe from any thread; who carries the steps out is ``runner`` and ``walk``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from dspex_lab.pipelines.plan import Block
+
+__all__ = ["BlockProgress", "Values"]
+
+Values = Mapping[str, Any]
+
+
+class BlockProgress:
+    """One turn of a block. ``around`` holds the fields that come from outside of it; ``place`` stands before the
+    names of its steps in the run's memory."""
+
+    __slots__ = ("_left", "_lock", "_outputs", "_waiting", "around", "block", "place")
+
+    def __init__(self, block: Block, around: Values, place: str = "") -> None:
+        self.block = block
+        self.around = around
+        self.place = place
+        self._outputs: list[Values | None] = [None] * len(block.steps)
+        self._waiting = [len(step.needs) for step in block.steps]
+        self._left = len(block.steps)
+        self._lock = threading.Lock()
+
+    @property
+    def is_over(self) -> bool:
+        return self._left == 0
+
+    def first(self) -> list[int]:
+        """The steps that need no other."""
+        return [index for index, step in enumerate(self.block.steps) if not step.needs]
+
+    def inputs(self, index: int) -> dict[str, Any] | None:
+        """What the step reads, by name; None when a step that it reads has no outputs."""
+        step = self.block.steps[index]
+        sources, found = step.sources, {}
+        for name in step.read_names:
+            source = sources.get(name)
+            if source is None:
+                if name in self.around:
+                    found[name] = self.around[name]
+                continue
+            values = self._outputs[source]
+            if values is None or name not in values:
+                return None
+            found[name] = values[name]
+        return found
+
+    def lacking(self, index: int) -> str:
+        """The step without outputs that this one reads, by name; "" when there is none."""
+        steps = self.block.steps
+        for name, source in steps[index].sources.items():
+            values = self._outputs[source]
+            if values is None or name not in values:
+                return steps[source].name
+        return ""
+
+    def finish(self, index: int, outputs: Values | None) -> list[int]:
+        """Note what the step gave (None: nothing); the steps that can begin now."""
+        ready = []
+        with self._lock:
+            self._outputs[index] = outputs
+            self._left -= 1
+            for other in self.block.needed_by[index]:
+                self._waiting[other] -= 1
+                if self._waiting[other] == 0:
+                    ready.append(other)
+        return ready
+
+    def fields(self) -> dict[str, Any]:
+        """What the block leaves behind."""
+        found: dict[str, Any] = {}
+        for name, index in self.block.last.items():
+            values = self._outputs[index]
+            if values is not None and name in values:
+                found[name] = values[name]
+        return found

@@ -1,0 +1,56 @@
+"""What a run tells: every event once, kept on its tapes for who asks the run, and handed to the hub's observers.
+
+Knows nothing of the run; so a run that nobody holds is gone at once, with all that it told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dspex_lab.calls import TraceContext
+from dspex_lab.clock import Clock
+from dspex_lab.pipelines.tape import Tape
+from dspex_lab.telemetry.events import Event, EventHub
+
+__all__ = ["Telling", "TextChunk"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextChunk:
+    """A piece of streamed text: what to append to ``field`` of ``step``; ``sent_at`` in epoch seconds."""
+
+    step: str
+    field: str
+    text: str
+    sent_at: float = 0.0
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Telling:
+    """The tapes of one run: its ``events``, and the streamed text among them as ``chunks``."""
+
+    __slots__ = ("_hub", "_now", "chunks", "events")
+
+    def __init__(self, hub: EventHub, clock: Clock) -> None:
+        self.events: Tape[Event] = Tape()
+        self.chunks: Tape[TextChunk] = Tape()
+        self._hub = hub
+        self._now = clock.now
+
+    def emit(self, name: str, /, trace: TraceContext | None = None, **attributes: Any) -> None:
+        """Tell of one thing, on the tapes and to every observer."""
+        event = Event(name, self._now(), attributes, trace)
+        self.events.append(event)
+        if name == "token":
+            self.chunks.append(
+                TextChunk(attributes["step"], attributes["field"], attributes["text"], attributes["sent_at"])
+            )
+        self._hub.tell(event)
+
+    def close(self) -> None:
+        """There is no more to tell."""
+        self.events.close()
+        self.chunks.close()
