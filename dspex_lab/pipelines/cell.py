@@ -26,7 +26,7 @@ from dspex_lab.pipelines.steps import Each, HasStep, Leaf, Nested, Parallel, Ste
 __all__ = ["compile_cell"]
 
 #: The constructors that read signatures, and so need the user's classes.
-_SIGNED = frozenset({"chain_of_thought", "module", "predict", "program_of_thought", "react"})
+_SIGNED = frozenset({"ask", "chain_of_thought", "module", "predict", "program_of_thought", "react"})
 
 
 def compile_cell(
