@@ -68,17 +68,24 @@ class BreakerPolicy:
 
 @dataclass(frozen=True, slots=True)
 class BreakerStatistics:
-    """A circuit as it is. ``calls`` and ``failures`` are those of the window, ``next_probe_s`` is how long it will
-    still rest (None: it does not), ``opened`` and ``refused`` count from its beginning."""
+    """A circuit as it is, and why it last changed. ``calls`` and ``failures`` are those of the window, ``next_probe_s``
+    is how long it will still rest (None: it does not), ``opened`` and ``refused`` count from its beginning."""
 
     target: str
     state: Circuit
+    reason: str
     consecutive: int
     calls: int
     failures: int
     opened: int
     refused: int
     next_probe_s: float | None
+
+    def __str__(self) -> str:
+        if self.state is Circuit.CLOSED:
+            return f"{self.target}: closed"
+        when = "" if self.next_probe_s is None else f", next probe in {self.next_probe_s:.3g} s"
+        return f"{self.target}: {self.state} ({self.reason}{when})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +157,18 @@ class Breaker:
         return bool(reason)
 
     def statistics(self) -> BreakerStatistics:
-        self._forget_old()
-        left_s = max(0.0, self._rests_until - self._clock.monotonic()) if self._state is Circuit.OPEN else None
+        """Safe from any thread."""
+        now = self._clock.monotonic()
+        since = now - self._policy.window_s
+        lately = [has_failed for at, has_failed in tuple(self._window) if at >= since]
+        left_s = max(0.0, self._rests_until - now) if self._state is Circuit.OPEN else None
         return BreakerStatistics(
             self.target,
             self._state,
+            self._reason,
             self._consecutive,
-            len(self._window),
-            self._window_failures,
+            len(lately),
+            sum(lately),
             self._opened,
             self._refused,
             left_s,
@@ -237,7 +248,7 @@ class Breakers:
         return breaker
 
     def statistics(self) -> tuple[BreakerStatistics, ...]:
-        return tuple(one.statistics() for one in self._breakers.values())
+        return tuple(one.statistics() for one in tuple(self._breakers.values()))
 
     def __repr__(self) -> str:
         open_now = [one.target for one in self._breakers.values() if one.state is not Circuit.CLOSED]

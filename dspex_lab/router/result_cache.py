@@ -77,7 +77,7 @@ class ResultCaches:
 
     def statistics(self) -> tuple[CacheStatistics, ...]:
         """Of the caches that were used."""
-        return tuple(one.statistics() for one in self._open.values())
+        return tuple(one.statistics() for one in tuple(self._open.values()))
 
     def close(self) -> None:
         """Let go of both. Safe to call twice; what is asked for later opens them again."""
