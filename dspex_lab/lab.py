@@ -24,7 +24,7 @@ from dspex_lab.calls import LmSpec, Needs
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import ConfigurationError, HostUnavailable, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
-from dspex_lab.pipelines import History, Journal, Launcher, Pipeline, Plan, Run
+from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
 from dspex_lab.router import BreakerPolicy, LabStatistics, Registry, ResultCaches, Router
@@ -75,6 +75,11 @@ class Lab:
             clock=self.clock,
         )
         self.launcher = Launcher(self.portal, self.router, journal=self.journal, resume=self._resume)
+        self.batches = BatchStarter(
+            self.portal,
+            self.router,
+            BatchStore(settings.journal_file, max_age_days=settings.journal_max_age_days, clock=self.clock),
+        )
         self.history = History(self.launcher, self.journal, self._find_plan)
         self._is_closed = False
         self._closing = threading.Lock()
@@ -283,6 +288,7 @@ class Lab:
             self._is_closed = True
         atexit.unregister(self.close)
         self.launcher.leave_all()
+        self.batches.close()
         self.portal.run(self.backend.aclose)
         self.portal.close()
         self.router.caches.close()

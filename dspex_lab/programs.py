@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dspex_lab import pipelines
 from dspex_lab.lab import current_lab
-from dspex_lab.pipelines import PastRun, Pipeline, Plan, Program, Run, RunResult, Step, run_table
+from dspex_lab.pipelines import Batch, MapOptions, PastRun, Pipeline, Plan, Program, Run, RunResult, Step, run_table
 from dspex_lab.router import LabStatistics
 from dspex_lab.sessions import Session
 from dspex_lab.signatures import CompiledSignature, compile_signature
@@ -33,6 +33,7 @@ __all__ = [
     "runs",
     "session",
     "signature",
+    "start_batch",
     "start_run",
     "statistics",
     "template",
@@ -46,8 +47,13 @@ def start_run(plan: Plan, inputs: Mapping[str, Any], **options: Any) -> Run:
     return current_lab().launcher.start(plan, inputs, **options)
 
 
+def start_batch(plan: Plan, rows: Any, options: MapOptions, **settings: Any) -> Batch:
+    """Begin ``plan`` on many rows, on the lab that is current now."""
+    return current_lab().batches.begin(plan, rows, options, **settings)
+
+
 def _program(step: Step) -> Program:
-    return Program(step, start=start_run)
+    return Program(step, start=start_run, start_batch=start_batch)
 
 
 def signature(source: str, *, name: str = "Signature", namespace: Mapping[str, Any] | None = None) -> CompiledSignature:
@@ -128,7 +134,7 @@ def each(step: Any, *, over: str, **options: Any) -> Program:
 
 def pipeline(name: str = "pipeline", **steps: Any) -> Pipeline:
     """A pipeline of the named ``steps``, known to :func:`run_pipeline` by its name. Raises ``PipelineError``."""
-    made = pipelines.pipeline(name, start=start_run, **steps)
+    made = pipelines.pipeline(name, start=start_run, start_batch=start_batch, **steps)
     current_lab().pipelines.replace(name, made)
     return made
 

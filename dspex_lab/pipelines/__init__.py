@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from dspex_lab.pipelines.batch import (
+    Batch,
+    BatchStarter,
+    BatchState,
+    BatchStatistics,
+    BatchStore,
+    MapOptions,
+    StartBatch,
+)
 from dspex_lab.pipelines.cell import compile_cell
 from dspex_lab.pipelines.compiler import compile_plan
 from dspex_lab.pipelines.constructors import (
@@ -32,10 +41,16 @@ from dspex_lab.pipelines.steps import Step
 
 __all__ = [
     "CONSTRUCTORS",
+    "Batch",
+    "BatchStarter",
+    "BatchState",
+    "BatchStatistics",
+    "BatchStore",
     "History",
     "Journal",
     "Launcher",
     "LauncherStatistics",
+    "MapOptions",
     "Metrics",
     "PastRun",
     "Pipeline",
@@ -47,6 +62,7 @@ __all__ = [
     "RunResult",
     "RunState",
     "RunStream",
+    "StartBatch",
     "StartRun",
     "Step",
     "StepMetrics",

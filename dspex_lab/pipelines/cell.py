@@ -15,6 +15,7 @@ from types import CodeType
 from typing import Any
 
 from dspex_lab.errors import LabError, PipelineError, SignatureError
+from dspex_lab.pipelines.batch import StartBatch
 from dspex_lab.pipelines.constructors import CONSTRUCTORS
 from dspex_lab.pipelines.launcher import StartRun
 from dspex_lab.pipelines.program import Pipeline
@@ -28,7 +29,13 @@ _SIGNED = frozenset({"chain_of_thought", "module", "predict", "program_of_though
 
 
 def compile_cell(
-    text: str, *, namespace: Mapping[str, Any], start: StartRun, name: str = "pipeline", line_offset: int = 0
+    text: str,
+    *,
+    namespace: Mapping[str, Any],
+    start: StartRun,
+    start_batch: StartBatch | None = None,
+    name: str = "pipeline",
+    line_offset: int = 0,
 ) -> Pipeline:
     """The pipeline of a cell's body. ``namespace`` is the user's; the step constructors are added to a copy of it.
 
@@ -61,7 +68,7 @@ def compile_cell(
             "The cell names no step.",
             hint='Assign one: answer = predict("question -> answer").',
         )
-    return Pipeline(name, steps, start=start, source=Source(shown, places))
+    return Pipeline(name, steps, start=start, start_batch=start_batch, source=Source(shown, places))
 
 
 def _parse(shown: str, file: str) -> ast.Module:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from dspex_lab.backends.base import Backend
 from dspex_lab.calls import Call, Chunk, LmSpec, Result, Usage
 from dspex_lab.clock import Clock
-from dspex_lab.errors import DeadlineExceeded, LabError, ValidationError
+from dspex_lab.errors import DeadlineExceeded, LabError, ModelError, ValidationError
 from dspex_lab.router.blame import Verdict, judge
 from dspex_lab.router.breaker import Breaker
 from dspex_lab.router.native import call_function, within
@@ -274,6 +274,7 @@ def _tell_retry(task: Task, error: LabError, *, reason: str, wait_s: float) -> N
         retry=task.retries,
         reason=reason,
         error_type=kind,
+        status=error.status if isinstance(error, ModelError) else None,
         wait_s=wait_s,
         asked_s=asked_wait_s(error),
     )

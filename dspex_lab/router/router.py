@@ -170,7 +170,9 @@ class Router:
         """How to ``call_straight`` the operation, which :func:`may_be_straight`, off the loop; None when the strategy
         has another way for it. :meth:`count_straight` counts the calls that worked, ``execute(..., begun=error)`` sees
         to what failed."""
-        decision = self._decision(self.strategy, operation, options)
+        strategy = self.strategies.find(self.strategy)
+        statistics = _NO_STATISTICS if strategy in BUILT_IN else self.statistics()
+        decision = strategy(operation, options, statistics)
         return decision if decision.route is Route.NATIVE else None
 
     def count_straight(self, decision: Decision, count: int) -> None:
