@@ -28,6 +28,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "runs",
         "session",
         "signature",
+        "statistics",
         "template",
         "validate",
         "when",

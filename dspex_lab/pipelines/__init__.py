@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from dspex_lab.pipelines.asking import ask
+from dspex_lab.pipelines.batch import (
+    Batch,
+    BatchStarter,
+    BatchState,
+    BatchStatistics,
+    BatchStore,
+    MapOptions,
+    StartBatch,
+)
 from dspex_lab.pipelines.cell import compile_cell
 from dspex_lab.pipelines.compiler import compile_plan
 from dspex_lab.pipelines.constructors import (
@@ -23,7 +32,7 @@ from dspex_lab.pipelines.journal import Journal
 from dspex_lab.pipelines.launcher import Launcher, LauncherStatistics, StartRun
 from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.past_run import PastRun
-from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.plan import Plan, PlanWarning
 from dspex_lab.pipelines.program import Pipeline, Program, RunStream, pipeline
 from dspex_lab.pipelines.question import Question
 from dspex_lab.pipelines.record import Record
@@ -35,14 +44,21 @@ from dspex_lab.pipelines.telling import TextChunk
 
 __all__ = [
     "CONSTRUCTORS",
+    "Batch",
+    "BatchStarter",
+    "BatchState",
+    "BatchStatistics",
+    "BatchStore",
     "History",
     "Journal",
     "Launcher",
     "LauncherStatistics",
+    "MapOptions",
     "Metrics",
     "PastRun",
     "Pipeline",
     "Plan",
+    "PlanWarning",
     "Program",
     "Question",
     "Record",
@@ -51,6 +67,7 @@ __all__ = [
     "RunResult",
     "RunState",
     "RunStream",
+    "StartBatch",
     "StartRun",
     "Step",
     "StepMetrics",

@@ -195,6 +195,11 @@ class Run(Answerable):
         return Metrics(self._work.book.figures, duration_s=end - self._started if self._started else 0.0)
 
     @property
+    def errors(self) -> Mapping[str, LabError]:
+        """The errors of the steps that failed so far, by name; the run may go on all the same."""
+        return dict(self._work.errors)
+
+    @property
     def account(self) -> AccountStatistics | None:
         """What the run has used of its budget so far; None when it has none."""
         return self._work.account.statistics() if self._work.account is not None else None

@@ -209,6 +209,8 @@ class PlanRun:
     def _failed(self, step: PlanStep, started: float, error: Exception) -> Values | None:
         """What a failed step leaves where the run goes on; raises its error where it does not."""
         told = self.book.failed(step, started, error, where=self._plan.source.where(step.path))
+        if step.is_optional:
+            return dict.fromkeys(step.write_names)
         if not self._settings.options.continue_on_error:
             raise told
         return None

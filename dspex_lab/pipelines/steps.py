@@ -18,7 +18,8 @@ __all__ = ["Each", "HasStep", "Leaf", "Nested", "Parallel", "Step", "When", "as_
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One operation. ``writes`` None: one field that is called like the step."""
+    """One operation. ``writes`` None: one field that is called like the step. Where an optional one fails, its fields
+    are None and the run goes on."""
 
     operation: Operation
     options: Options
@@ -26,6 +27,7 @@ class Leaf:
     writes: tuple[Write, ...] | None
     overwrites: bool = False
     returns: Any = Any
+    is_optional: bool = False
 
     @property
     def kind(self) -> str:

@@ -212,8 +212,20 @@ def _route(view: RunView, event: Event) -> RunView:
 
 
 def _retry(view: RunView, event: Event) -> RunView:
-    """A step's own end tells how often it was tried; until then each retry counts as it comes."""
-    return view.with_step(event, lambda step: step if step.status.is_over else replace(step, retries=step.retries + 1))
+    """A step's own end tells how often it was tried; until then each retry counts as it comes. What the next try writes
+    stands on a line of its own."""
+
+    def again(step: StepView) -> StepView:
+        streams = tuple(stream.append("\n") for stream in step.streams)
+        return replace(step, retries=step.retries + 1, streams=streams)
+
+    return view.with_step(event, lambda step: step if step.status.is_over else again(step))
+
+
+def _circuit(view: RunView, event: Event) -> RunView:
+    """A circuit that opened or closed under a step stands where the reason for its route does."""
+    target, state, reason = (str(event.attributes.get(name) or "") for name in ("target", "state", "reason"))
+    return view.with_step(event, lambda step: replace(step, reason=f"circuit of {target} is {state}: {reason}"))
 
 
 def _execute(view: RunView, event: Event) -> RunView:
@@ -311,5 +323,6 @@ _CHANGES: Mapping[str, Callable[[RunView, Event], RunView]] = {
     "token": _token,
     "router.route": _route,
     "router.retry": _retry,
+    "router.circuit": _circuit,
     "python.execute": _execute,
 }

@@ -41,7 +41,10 @@ def end(status: str = "succeeded", *, at: float = 110.0, **more: Any) -> Event:
 
 
 def seen(*events: Event) -> RunView:
-    view = RunView()
+    return seen_after(RunView(), *events)
+
+
+def seen_after(view: RunView, *events: Event) -> RunView:
     for event in events:
         view = view.apply(event)
     return view
@@ -55,6 +58,25 @@ def test_a_start_announces_every_step() -> None:
     view = seen(start())
     assert view.status is StepStatus.RUNNING
     assert [(one.name, one.status) for one in view.steps] == [(str(one["name"]), StepStatus.PENDING) for one in STEPS]
+
+
+def told(name: str, **more: Any) -> Event:
+    return Event(name, 103.0, {"run_id": "r", "step": "triage", **more})
+
+
+def test_retries_are_counted_while_they_happen() -> None:
+    """Before the step's end says how many there were; what is written anew stands on a line of its own."""
+    view = seen(start(), step("triage", "running"), token("triage", "tick"), told("router.retry"))
+    view = seen_after(view, token("triage", "ticket"), told("router.retry"))
+    assert (view.step("triage").retries, view.step("triage").text) == (2, {"reply": "tick\nticket\n"})
+    assert seen_after(view, step("triage", "succeeded", retries=2), told("router.retry")).step("triage").retries == 2
+
+
+def test_a_circuit_that_changes_is_seen_at_its_step() -> None:
+    """Why a step waits or fails at once is said where its route is."""
+    change = told("router.circuit", target="openai/big", state="open", reason="10 failures in a row")
+    view = seen(start(), step("triage", "running"), change)
+    assert view.step("triage").reason == "circuit of openai/big is open: 10 failures in a row"
 
 
 @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled", "skipped"])
@@ -344,47 +366,3 @@ def test_a_view_of_nothing_can_be_shown() -> None:
     """Before the first event both forms are there."""
     assert render_text(RunView(pipeline="support")) == "○ support · pending"
     assert "pending" in outline(render_html(RunView())).text
-
-
-# --- what people are asked ----------------------------------------------------------------------------------------
-
-
-def question(name: str, *, of: str = "mood", text: str = "Well?") -> Event:
-    field = {"name": "approved", "type_text": "bool", "is_required": True, "default": None}
-    other = {"name": "comment", "type_text": "str", "is_required": False, "default": "<b>"}
-    told = {"id": name, "step": of, "text": text, "shows": {"reply": "Dear $5 <i>"}, "fields": [field, other]}
-    return Event("run.question", 103.0, {"run_id": "r", **told})
-
-
-def answer(name: str, *, of: str = "mood") -> Event:
-    return Event("run.answer", 104.0, {"run_id": "r", "question": name, "step": of, "by": "answer"})
-
-
-def test_a_run_waits_while_a_question_is_open() -> None:
-    """The run and the step wait until the last question has its answer; the end takes what is left."""
-    asked = seen(start(), step("mood", "running"), question("q1"), question("q2"))
-    assert (asked.status, asked.step("mood").status) == (StepStatus.WAITING, StepStatus.WAITING)
-    assert not asked.is_over
-    half = asked.apply(answer("q1"))
-    assert (half.status, half.step("mood").status, len(half.questions)) == (StepStatus.WAITING, StepStatus.WAITING, 1)
-    none = half.apply(answer("q2"))
-    assert (none.status, none.step("mood").status, none.questions) == (StepStatus.RUNNING, StepStatus.RUNNING, ())
-    over = asked.apply(end("cancelled"))
-    assert (over.questions, over.step("mood").status) == ((), StepStatus.CANCELLED)
-
-
-def test_a_question_reads_in_every_form() -> None:
-    """Text, values, fields and the line that answers it; in HTML nothing of it runs."""
-    view = seen(start(), step("mood", "running"), question("q", text="All <right>?"))
-    text, html = render_text(view), render_html(view)
-    line = 'lab.run("r").answer(approved=..., comment=...)'
-    assert all(part in text for part in ("? All <right>?", "→ approved: bool", "→ comment: str = '<b>'", line))
-    assert "All &lt;right&gt;?" in html
-    assert "<b>" not in html
-
-
-def test_warnings_are_shown() -> None:
-    """What stops no run is told all the same."""
-    view = seen(start(), Event("pipeline.warning", 103.0, {"run_id": "r", "step": None, "message": "Not <kept>."}))
-    assert "! Not <kept>." in render_text(view)
-    assert "! Not &lt;kept&gt;." in render_html(view)
