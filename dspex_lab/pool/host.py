@@ -222,8 +222,7 @@ class Host:
         broker = self.broker
         match message:
             case Submit():
-                self._parcels.check(peer, message.segments)
-                broker.submit(peer, message, payload)
+                self._parcels.submit(peer, message, payload)
             case ChunkOut():
                 broker.chunk(peer, message)
             case Done():
@@ -271,6 +270,8 @@ class Host:
     def _call_ended(self, call: CallRecord, done: Done | None, payload: Frames, error: dict[str, Any]) -> None:
         self.ledger.ended(call, done, error)
         self.jobs.ended(call, done, payload, error)
+        if call.submit.detached:
+            self._parcels.drop(call.submit.segments)
 
     def _worker_exited(self, worker_id: str, status: int, reason: str) -> None:
         self.broker.worker_exited(worker_id, status, reason)
