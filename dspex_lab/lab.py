@@ -12,6 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -23,10 +24,10 @@ from dspex_lab.calls import LmSpec, Needs
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import ConfigurationError, HostUnavailable, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
-from dspex_lab.pipelines import History, Journal, Launcher, Pipeline, Plan, Run
+from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
-from dspex_lab.router import BreakerPolicy, Registry, ResultCaches, Router
+from dspex_lab.router import BreakerPolicy, LabStatistics, Registry, ResultCaches, Router
 from dspex_lab.sessions import Session
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.telemetry.events import EventHub
@@ -74,6 +75,11 @@ class Lab:
             clock=self.clock,
         )
         self.launcher = Launcher(self.portal, self.router, journal=self.journal, resume=self._resume)
+        self.batches = BatchStarter(
+            self.portal,
+            self.router,
+            BatchStore(settings.journal_file, max_age_days=settings.journal_max_age_days, clock=self.clock),
+        )
         self.history = History(self.launcher, self.journal, self._find_plan)
         self._is_closed = False
         self._closing = threading.Lock()
@@ -142,7 +148,14 @@ class Lab:
 
     def status(self) -> HostView:
         """The host, its pools and their workers, as they are now. Starts a host when there is none."""
-        return HostView.from_status(self.request("status"))
+        circuits = tuple(map(str, self.router.breakers.statistics()))
+        return replace(HostView.from_status(self.request("status")), circuits=circuits)
+
+    def statistics(self) -> LabStatistics:
+        """What this lab's router did so far: calls by route, retries, circuits, caches, budgets. Asks no host."""
+        accounts = {run.id: account for run in self.launcher.runs if (account := run.account) is not None}
+        router = self.router
+        return LabStatistics(router.statistics(), router.breakers.statistics(), router.caches.statistics(), accounts)
 
     def request(self, method: str, **params: Any) -> Any:
         """Ask the host itself; the value is plain data."""
@@ -275,6 +288,7 @@ class Lab:
             self._is_closed = True
         atexit.unregister(self.close)
         self.launcher.leave_all()
+        self.batches.close()
         self.portal.run(self.backend.aclose)
         self.portal.close()
         self.router.caches.close()

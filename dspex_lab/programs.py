@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dspex_lab import pipelines
 from dspex_lab.lab import current_lab
-from dspex_lab.pipelines import PastRun, Pipeline, Plan, Program, Run, RunResult, Step, run_table
+from dspex_lab.pipelines import Batch, MapOptions, PastRun, Pipeline, Plan, Program, Run, RunResult, Step, run_table
+from dspex_lab.router import LabStatistics
 from dspex_lab.sessions import Session
 from dspex_lab.signatures import CompiledSignature, compile_signature
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "ask",
     "chain_of_thought",
     "each",
     "module",
@@ -32,7 +34,9 @@ __all__ = [
     "runs",
     "session",
     "signature",
+    "start_batch",
     "start_run",
+    "statistics",
     "template",
     "validate",
     "when",
@@ -44,8 +48,13 @@ def start_run(plan: Plan, inputs: Mapping[str, Any], **options: Any) -> Run:
     return current_lab().launcher.start(plan, inputs, **options)
 
 
+def start_batch(plan: Plan, rows: Any, options: MapOptions, **settings: Any) -> Batch:
+    """Begin ``plan`` on many rows, on the lab that is current now."""
+    return current_lab().batches.begin(plan, rows, options, **settings)
+
+
 def _program(step: Step) -> Program:
-    return Program(step, start=start_run)
+    return Program(step, start=start_run, start_batch=start_batch)
 
 
 def signature(source: str, *, name: str = "Signature", namespace: Mapping[str, Any] | None = None) -> CompiledSignature:
@@ -72,8 +81,9 @@ def validate(
 def predict(signature: Any, **options: Any) -> Program:
     """A program that asks a language model for the outputs of ``signature``: ``predict(sig)(**inputs)``.
 
-    Options: ``pool``, ``lm``, ``timeout_s``, ``retry``, ``stream``, ``route``, ``demos``, ``adapter``,
-    ``instructions``, ``namespace``. An optimized ``dspy.Predict`` as the signature keeps its demos and instructions.
+    Options: ``pool``, ``lm``, ``timeout_s``, ``retry``, ``fallback``, ``cache``, ``stream``, ``route``, ``demos``,
+    ``adapter``, ``instructions``, ``namespace``. An optimized ``dspy.Predict`` as the signature keeps its demos and
+    instructions.
     """
     return _program(pipelines.predict(signature, **options))
 
@@ -108,6 +118,12 @@ def template(text: str, **options: Any) -> Program:
     return _program(pipelines.template(text, **options))
 
 
+def ask(question: str, **options: Any) -> Program:
+    """A question to people, in the form of the run's panel or by ``run.answer(...)``; what they fill in is what it
+    writes. Options: ``shows``, ``answer``, ``default``, ``timeout_s``, ``namespace``, ``overwrite``."""
+    return _program(pipelines.ask(question, **options))
+
+
 def parallel(**steps: Any) -> Program:
     """Steps that run at the same time."""
     return _program(pipelines.parallel(**steps))
@@ -125,7 +141,7 @@ def each(step: Any, *, over: str, **options: Any) -> Program:
 
 def pipeline(name: str = "pipeline", **steps: Any) -> Pipeline:
     """A pipeline of the named ``steps``, known to :func:`run_pipeline` by its name. Raises ``PipelineError``."""
-    made = pipelines.pipeline(name, start=start_run, **steps)
+    made = pipelines.pipeline(name, start=start_run, start_batch=start_batch, **steps)
     current_lab().pipelines.replace(name, made)
     return made
 
@@ -152,3 +168,8 @@ def session(*, pool: str = "general", idle_expiry_s: float = 600.0, timeout_s: f
     """A worker for oneself, with state that stays in it from call to call: ``with lab.session() as session:
     session.call(function, ...)``. It ends when it is closed, and after ``idle_expiry_s`` without a call."""
     return current_lab().session(pool=pool, idle_expiry_s=idle_expiry_s, timeout_s=timeout_s)
+
+
+def statistics() -> LabStatistics:
+    """What the lab did so far: its ``routes``, ``retries``, ``circuits``, ``caches`` and ``budgets`` are DataFrames."""
+    return current_lab().statistics()

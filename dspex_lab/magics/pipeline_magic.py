@@ -13,7 +13,7 @@ from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics.pipeline_line import PipelineLine, line_fault, parse_line
 from dspex_lab.pipelines import Pipeline, Plan, Run, compile_cell
 from dspex_lab.pipelines.inputs import check_inputs
-from dspex_lab.programs import start_run
+from dspex_lab.programs import start_batch, start_run
 from dspex_lab.widgets import RunPanel
 
 __all__ = ["define_pipeline", "show_run"]
@@ -29,7 +29,9 @@ def define_pipeline(line: str, cell: str, namespace: MutableMapping[str, Any]) -
     """
     asked = parse_line(line)
     lab = current_lab()
-    made = compile_cell(cell, namespace=namespace, start=start_run, name=asked.name, line_offset=1)
+    made = compile_cell(
+        cell, namespace=namespace, start=start_run, start_batch=start_batch, name=asked.name, line_offset=1
+    )
     namespace[asked.name] = made
     lab.pipelines.replace(asked.name, made)
     inputs = _evaluate(asked, line, namespace)
@@ -70,7 +72,7 @@ def show_run(lab: Lab, run: Run, *, is_background: bool = False) -> None:
 
     Raises the run's error; an interrupt cancels it.
     """
-    panel = RunPanel(run.plan.name, on_cancel=run.cancel)
+    panel = RunPanel(run.plan.name, on_cancel=run.cancel, on_answer=run.answer_form)
 
     async def feed() -> None:
         async for event in run.events():
@@ -79,6 +81,7 @@ def show_run(lab: Lab, run: Run, *, is_background: bool = False) -> None:
     fed: Future[None] | None = None
     try:
         panel.display()
+        run.is_shown = panel.is_live
         fed = lab.portal.start(feed)
         if is_background:
             # On a thread of its own: it waits for the panel, and the lab's event loop must not.

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from dspex_lab.pipelines.asking import ask
+from dspex_lab.pipelines.batch import (
+    Batch,
+    BatchStarter,
+    BatchState,
+    BatchStatistics,
+    BatchStore,
+    MapOptions,
+    StartBatch,
+)
 from dspex_lab.pipelines.cell import compile_cell
 from dspex_lab.pipelines.compiler import compile_plan
 from dspex_lab.pipelines.constructors import (
@@ -22,35 +32,47 @@ from dspex_lab.pipelines.journal import Journal
 from dspex_lab.pipelines.launcher import Launcher, LauncherStatistics, StartRun
 from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.past_run import PastRun
-from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.plan import Plan, PlanWarning
 from dspex_lab.pipelines.program import Pipeline, Program, RunStream, pipeline
+from dspex_lab.pipelines.question import Question
 from dspex_lab.pipelines.record import Record
 from dspex_lab.pipelines.result import Metrics, RunResult, RunState, StepMetrics
-from dspex_lab.pipelines.run import Run, TextChunk
+from dspex_lab.pipelines.run import Run
 from dspex_lab.pipelines.run_table import run_table
 from dspex_lab.pipelines.steps import Step
+from dspex_lab.pipelines.telling import TextChunk
 
 __all__ = [
     "CONSTRUCTORS",
+    "Batch",
+    "BatchStarter",
+    "BatchState",
+    "BatchStatistics",
+    "BatchStore",
     "History",
     "Journal",
     "Launcher",
     "LauncherStatistics",
+    "MapOptions",
     "Metrics",
     "PastRun",
     "Pipeline",
     "Plan",
+    "PlanWarning",
     "Program",
+    "Question",
     "Record",
     "Run",
     "RunOptions",
     "RunResult",
     "RunState",
     "RunStream",
+    "StartBatch",
     "StartRun",
     "Step",
     "StepMetrics",
     "TextChunk",
+    "ask",
     "chain_of_thought",
     "compile_cell",
     "compile_plan",

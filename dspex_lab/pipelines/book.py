@@ -75,7 +75,9 @@ class RunBook:
         """The step, a plain function, ended well on a walk."""
         name, duration_s = step.name, self._now() - started
         self.outputs[name] = outputs
-        self._count(name, (name, duration_s, decision.route.value, decision.target, run_s))
+        figures: PlainFigures = (name, duration_s, decision.route._value_, decision.target, run_s)
+        if self.figures.setdefault(name, figures) is not figures:
+            self._count(name, figures)
         self._emit(
             "pipeline.step",
             None,

@@ -8,15 +8,17 @@ from __future__ import annotations
 import ast
 import linecache
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import partial
 from types import CodeType
 from typing import Any
 
 from dspex_lab.errors import LabError, PipelineError, SignatureError
+from dspex_lab.pipelines.batch import StartBatch
 from dspex_lab.pipelines.constructors import CONSTRUCTORS
 from dspex_lab.pipelines.launcher import StartRun
+from dspex_lab.pipelines.plan import PlanWarning
 from dspex_lab.pipelines.program import Pipeline
 from dspex_lab.pipelines.source import Source, StepPath, excerpt
 from dspex_lab.pipelines.steps import Each, HasStep, Leaf, Nested, Parallel, Step, When, as_step
@@ -24,11 +26,17 @@ from dspex_lab.pipelines.steps import Each, HasStep, Leaf, Nested, Parallel, Ste
 __all__ = ["compile_cell"]
 
 #: The constructors that read signatures, and so need the user's classes.
-_SIGNED = frozenset({"chain_of_thought", "module", "predict", "program_of_thought", "react"})
+_SIGNED = frozenset({"ask", "chain_of_thought", "module", "predict", "program_of_thought", "react"})
 
 
 def compile_cell(
-    text: str, *, namespace: Mapping[str, Any], start: StartRun, name: str = "pipeline", line_offset: int = 0
+    text: str,
+    *,
+    namespace: Mapping[str, Any],
+    start: StartRun,
+    start_batch: StartBatch | None = None,
+    name: str = "pipeline",
+    line_offset: int = 0,
 ) -> Pipeline:
     """The pipeline of a cell's body. ``namespace`` is the user's; the step constructors are added to a copy of it.
 
@@ -42,10 +50,15 @@ def compile_cell(
     scope = {**namespace, **_constructors(namespace)}
     steps: dict[str, Step] = {}
     places: dict[StepPath, tuple[int, int]] = {}
+    warnings: list[PlanWarning] = []
     for statement in tree.body:
         target = _target(statement)
+        before = dict(scope) if target is None else {}
         _execute(statement, scope, file, shown)
-        if target is None or not _is_step(scope[target]):
+        if target is None:
+            warnings += _unnamed(statement, before, scope, shown)
+            continue
+        if not _is_step(scope[target]):
             continue
         if target in steps:
             raise PipelineError(
@@ -61,7 +74,8 @@ def compile_cell(
             "The cell names no step.",
             hint='Assign one: answer = predict("question -> answer").',
         )
-    return Pipeline(name, steps, start=start, source=Source(shown, places))
+    source = Source(shown, places)
+    return Pipeline(name, steps, start=start, start_batch=start_batch, source=source, warnings=warnings)
 
 
 def _parse(shown: str, file: str) -> ast.Module:
@@ -100,6 +114,25 @@ def _target(statement: ast.stmt) -> str | None:
 
 def _is_step(value: Any) -> bool:
     return isinstance(value, Leaf | Parallel | Nested | When | Each | HasStep)
+
+
+def _unnamed(
+    statement: ast.stmt, before: Mapping[str, Any], scope: Mapping[str, Any], shown: str
+) -> Iterator[PlanWarning]:
+    """Steps that the statement makes, and that do not run: only what a plain assignment names does."""
+    lost = [name for name, value in scope.items() if _is_step(value) and before.get(name) is not value]
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    is_call = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in CONSTRUCTORS
+    where = excerpt(shown, statement.lineno, statement.col_offset + 1)
+    if is_call:
+        yield PlanWarning("This step has no name, and does not run.", None, where, "Assign it: answer = predict(...).")
+    for name in lost:
+        yield PlanWarning(
+            f"{name} is a step, but does not run: only what is assigned at the top of the cell does.",
+            name,
+            where,
+            "Assign it in a line of its own, or use when(...).",
+        )
 
 
 def _execute(statement: ast.stmt, scope: dict[str, Any], file: str, shown: str) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dspex_lab.errors import PipelineError
+from dspex_lab.pipelines.advice import warnings_of
 from dspex_lab.pipelines.fields import Read, Write, can_flow, type_text
-from dspex_lab.pipelines.plan import Block, Plan, PlanInput, PlanStep
+from dspex_lab.pipelines.plan import Block, Plan, PlanInput, PlanStep, PlanWarning
 from dspex_lab.pipelines.source import NO_SOURCE, Source, StepPath
 from dspex_lab.pipelines.steps import Each, Leaf, Nested, Parallel, Step, When
 
@@ -23,14 +24,18 @@ __all__ = ["compile_plan"]
 Known = ChainMap[str, None]
 
 
-def compile_plan(name: str, steps: Mapping[str, Step], *, source: Source = NO_SOURCE) -> Plan:
-    """The plan of the named ``steps``, in time linear in their number. Raises ``PipelineError``."""
+def compile_plan(
+    name: str, steps: Mapping[str, Step], *, source: Source = NO_SOURCE, warnings: Iterable[PlanWarning] = ()
+) -> Plan:
+    """The plan of the named ``steps``, in time linear in their number. Raises ``PipelineError``. ``warnings`` go before
+    those that are found here."""
     if not steps:
         raise PipelineError(f"The pipeline {name} has no steps.", hint="Name one: answer = predict(...).")
     compiler = _Compiler(source)
     named = [_Named(step_name, step, (step_name,), step_name, None) for step_name, step in steps.items()]
     block = compiler.block(named, Known(), are_siblings_apart=False)
-    return Plan(name, block, tuple(compiler.inputs(block)), source)
+    inputs = tuple(compiler.inputs(block))
+    return Plan(name, block, inputs, source, (*warnings, *warnings_of(block, inputs, source)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,25 @@ class _Named:
     path: StepPath
     field: str
     parent: str | None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A step with what it reads and writes, before it is known where that comes from."""
+
+    name: str
+    path: StepPath
+    step: Step
+    reads: tuple[Read, ...]
+    writes: tuple[Write, ...]
+    parent: str | None
+    blocks: tuple[Block, ...]
+
+    def planned(self, sources: Mapping[str, int]) -> PlanStep:
+        needs = tuple(sorted(set(sources.values())))
+        return PlanStep(
+            self.name, self.path, self.step, self.reads, self.writes, self.parent, sources, needs, self.blocks
+        )
 
 
 class _Compiler:
@@ -61,26 +85,28 @@ class _Compiler:
         ``parallel``) may not read one another."""
         known = outer.new_child()
         inner = outer if are_siblings_apart else known
-        drafts: list[PlanStep] = []
+        drafts: list[_Draft] = []
         for one in named:
             draft = self._draft(one, inner)
             drafts.append(draft)
-            known.update(dict.fromkeys((*draft.read_names, *draft.write_names)))
+            inmost = known.maps[0]
+            inmost.update(dict.fromkeys(one.name for one in draft.reads))
+            inmost.update(dict.fromkeys(one.name for one in draft.writes))
         self._check_clashes(drafts, are_siblings_apart=are_siblings_apart)
         writers = _first_writers(drafts)
         resolved: list[PlanStep] = []
         before: dict[str, int] = {}
         for index, draft in enumerate(drafts):
             sources = self._sources(drafts, index, {} if are_siblings_apart else before, writers, are_siblings_apart)
-            resolved.append(replace(draft, sources=sources, needs=tuple(sorted(set(sources.values())))))
-            before.update(dict.fromkeys(draft.write_names, index))
+            resolved.append(draft.planned(sources))
+            before.update(dict.fromkeys((write.name for write in draft.writes), index))
         needed_by = _inverse(resolved)
         self._check_cycles(resolved, needed_by)
         reads = tuple(read for one in resolved for read in one.reads if read.name not in one.sources)
         writes = {write.name: write for one in resolved for write in one.writes}
         return Block(tuple(resolved), reads, tuple(writes.values()), before, needed_by)
 
-    def _draft(self, one: _Named, known: Known) -> PlanStep:
+    def _draft(self, one: _Named, known: Known) -> _Draft:
         """The step with what it reads and writes, not resolved yet."""
         if one.name in self._names:
             raise self.error(
@@ -103,14 +129,17 @@ class _Compiler:
             blocks, reads, writes = self._when(one, step, known)
         else:
             blocks, reads, writes = self._each(one, step, known)
-        return PlanStep(one.name, one.path, step, reads, writes, one.parent, {}, (), blocks)
+        return _Draft(one.name, one.path, step, reads, writes, one.parent, blocks)
 
     def _leaf(self, one: _Named, step: Leaf) -> tuple[Leaf, tuple[Read, ...], tuple[Write, ...]]:
         writes = step.writes
         if writes is None:
-            writes = (Write(one.field, step.returns, step.overwrites),)
+            writes = (Write(one.field, step.returns, step.overwrites, is_certain=not step.is_optional),)
             step = replace(step, operation=replace(step.operation, writes=(one.field,)))
-        return step, tuple(replace(read, step=one.name) for read in step.reads), writes
+        reads = tuple(
+            Read(read.name, read.annotation, read.is_required, one.name, read.signature) for read in step.reads
+        )
+        return step, reads, writes
 
     def _when(
         self, one: _Named, step: When, known: Known
@@ -159,11 +188,11 @@ class _Compiler:
 
     # --- checks ---------------------------------------------------------------------------------------------------
 
-    def _check_clashes(self, drafts: Sequence[PlanStep], *, are_siblings_apart: bool) -> None:
+    def _check_clashes(self, drafts: Sequence[_Draft], *, are_siblings_apart: bool) -> None:
         """Two steps that write one field, unless the later one overwrites it on purpose."""
         writers: dict[str, str] = {}
         for draft in drafts:
-            reads = set(draft.read_names)
+            reads = {read.name for read in draft.reads}
             for write in draft.writes:
                 other = writers.get(write.name)
                 if other is None and write.name in reads and not write.overwrites:
@@ -180,7 +209,7 @@ class _Compiler:
 
     def _sources(
         self,
-        drafts: Sequence[PlanStep],
+        drafts: Sequence[_Draft],
         index: int,
         before: Mapping[str, int],
         writers: Mapping[str, int],
@@ -205,7 +234,7 @@ class _Compiler:
             sources[read.name] = writer
         return sources
 
-    def _check_types(self, writer: PlanStep, reader: PlanStep, read: Read) -> None:
+    def _check_types(self, writer: _Draft, reader: _Draft, read: Read) -> None:
         write = next(one for one in writer.writes if one.name == read.name)
         if not can_flow(write.annotation, read.annotation):
             raise self.error(
@@ -261,7 +290,7 @@ def _inside(one: _Named, name: str) -> str:
     return f"{branch}.{name}" if branch else name
 
 
-def _first_writers(drafts: Sequence[PlanStep]) -> dict[str, int]:
+def _first_writers(drafts: Sequence[_Draft]) -> dict[str, int]:
     """The first step to write each field; one that overwrites gives nothing to those before it."""
     writers: dict[str, int] = {}
     for index, draft in enumerate(drafts):

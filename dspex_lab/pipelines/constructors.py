@@ -8,12 +8,13 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
 from dspex_lab.calls import ANY_POOL, LmSpec, Needs
 from dspex_lab.errors import ConfigurationError, PipelineError
+from dspex_lab.pipelines.asking import ask
 from dspex_lab.pipelines.conditions import fields_read
 from dspex_lab.pipelines.fallbacks import fallbacks, with_fitting_fallbacks
 from dspex_lab.pipelines.fields import Read, Write
@@ -42,7 +43,8 @@ __all__ = [
 class StepOptions(typing.TypedDict, total=False):
     """The options that every step takes. ``needs`` (``gpu``, ``memory_mb``, ``labels``) has a fitting pool picked;
     ``fallback`` is a model, a pool's name, another step, or several of these; ``cache`` (True, or a CachePolicy) keeps
-    its outputs; ``overwrite=True`` lets it write a field that is there already."""
+    its outputs; ``overwrite=True`` lets it write a field that is there already; ``optional=True`` lets the run go on
+    without it when it fails: its fields are None then."""
 
     pool: str | None
     needs: Needs | Mapping[str, Any] | None
@@ -55,6 +57,7 @@ class StepOptions(typing.TypedDict, total=False):
     fallback: Any
     cache: CachePolicy | bool | None
     overwrite: bool
+    optional: bool
 
 
 def predict(
@@ -156,7 +159,7 @@ def native(
         returns = hints.get("return", Any)
     overwrites = options.get("overwrite", False)
     written = _function_writes(names, returns, overwrites=overwrites)
-    return with_fitting_fallbacks(Leaf(operation, _options(options), found, written, overwrites, returns))
+    return _made(Leaf(operation, _options(options), found, written, overwrites, returns), options)
 
 
 def template(text: Any, *, writes: str | None = None, **options: typing.Unpack[StepOptions]) -> Leaf:
@@ -169,7 +172,7 @@ def template(text: Any, *, writes: str | None = None, **options: typing.Unpack[S
     overwrites = options.get("overwrite", False)
     reads = tuple(Read(name) for name in sorted(compiled.variables))
     written = _function_writes(names, str, overwrites=overwrites)
-    return with_fitting_fallbacks(Leaf(operation, _options(options), reads, written, overwrites, str))
+    return _made(Leaf(operation, _options(options), reads, written, overwrites, str), options)
 
 
 def parallel(**steps: Any) -> Parallel:
@@ -203,6 +206,7 @@ def each(step: Any, *, over: str, item: str | None = None, concurrency: int = 8)
 CONSTRUCTORS: Mapping[str, Callable[..., Step]] = {
     function.__name__: function
     for function in (
+        ask,
         chain_of_thought,
         each,
         module,
@@ -270,7 +274,7 @@ def _asking(
         settings=settings,
         is_idempotent=kind in ("predict", "chain_of_thought"),
     )
-    return with_fitting_fallbacks(Leaf(operation, _options(options), reads, writes, overwrites))
+    return _made(Leaf(operation, _options(options), reads, writes, overwrites), options)
 
 
 def _settings(**values: Any) -> dict[str, Any]:
@@ -291,7 +295,7 @@ def option_values(options: Mapping[str, Any]) -> dict[str, Any]:
                 str(name),
                 hint=f"{guess}A step takes {', '.join(known)}.",
             )
-    values: dict[str, Any] = {name: value for name, value in options.items() if name != "overwrite"}
+    values: dict[str, Any] = {name: value for name, value in options.items() if name not in ("optional", "overwrite")}
     if (needs := values.get("needs")) is not None:
         values["needs"] = needs_of(needs)
         values["pool"] = values.get("pool") or ANY_POOL
@@ -304,6 +308,13 @@ def option_values(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _options(options: StepOptions) -> Options:
     return Options(**option_values(options))
+
+
+def _made(leaf: Leaf, options: StepOptions) -> Leaf:
+    if options.get("optional"):
+        writes = leaf.writes and tuple(replace(write, is_certain=False) for write in leaf.writes)
+        leaf = replace(leaf, is_optional=True, writes=writes)
+    return with_fitting_fallbacks(leaf)
 
 
 def _function_writes(names: tuple[str, ...] | None, returns: Any, *, overwrites: bool) -> tuple[Write, ...] | None:

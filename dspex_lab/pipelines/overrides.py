@@ -18,6 +18,8 @@ from dspex_lab.pipelines.steps import Leaf
 
 __all__ = ["overridden"]
 
+#: What the plan itself is made of.
+_PLANNED = frozenset({"optional", "overwrite"})
 Given = Mapping[str, Mapping[str, Any]]
 
 
@@ -47,9 +49,9 @@ def _names(step: PlanStep) -> Iterator[str]:
 
 
 def _values(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    if "overwrite" in options:
+    for one in _PLANNED & options.keys():
         raise ConfigurationError(
-            f"overwrite of {name} cannot be changed for a run: the plan rests on it.", "overwrite", "an option of a run"
+            f"{one} of {name} cannot be changed for a run: the plan rests on it.", one, "an option of a run"
         )
     return option_values(options)
 

@@ -24,7 +24,10 @@ _ATOMS = frozenset({bool, float, int, type(None)})
 
 def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """``values`` with each as :func:`plain` has it."""
-    return {name: value if type(value) in _ATOMS else plain(value) for name, value in values.items()}
+    found = {}
+    for name, value in values.items():
+        found[name] = value if type(value) in _ATOMS else plain(value)
+    return found
 
 
 def plain(value: Any, *, depth: int = 0) -> Any:

@@ -15,7 +15,7 @@ from dspex_lab.pipelines.source import NO_SOURCE, Source, StepPath
 from dspex_lab.pipelines.steps import Leaf, Step
 from dspex_lab.router import may_be_straight
 
-__all__ = ["Block", "Plan", "PlanInput", "PlanStep"]
+__all__ = ["Block", "Plan", "PlanInput", "PlanStep", "PlanWarning"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,11 @@ class PlanStep:
     @property
     def kind(self) -> str:
         return self.step.kind
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether the run goes on without it when it fails."""
+        return isinstance(self.step, Leaf) and self.step.is_optional
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,20 @@ class PlanInput:
         return next((one.annotation for one in self.readers if one.annotation is not Any), Any)
 
 
+@dataclass(frozen=True, slots=True)
+class PlanWarning:
+    """Something in a plan that can run, but hardly as it is meant. ``where`` is the user's line as text."""
+
+    message: str
+    step: str | None = None
+    where: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f"  Hint: {self.hint}" if self.hint else ""
+        return "\n".join(part for part in (f"! {self.message}", self.where, hint) if part)
+
+
 @dataclass(frozen=True)  # with no slots: each plan is described once, however often it runs
 class Plan:
     """A pipeline that can run."""
@@ -93,6 +112,7 @@ class Plan:
     block: Block
     inputs: tuple[PlanInput, ...]
     source: Source = NO_SOURCE
+    warnings: tuple[PlanWarning, ...] = ()
 
     @property
     def steps(self) -> tuple[PlanStep, ...]:
@@ -146,7 +166,7 @@ class Plan:
             f"  {turn:>{widths[0]}}  {name:<{widths[1]}}  {kind:<{widths[2]}}  {flow}"
             for turn, name, kind, flow in rows
         ]
-        return "\n".join(lines)
+        return "\n".join((*lines, *map(str, self.warnings)))
 
 
 def _field_text(name: str, annotation: Any) -> str:

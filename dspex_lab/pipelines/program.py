@@ -5,21 +5,27 @@ Both are run in the same four ways; neither knows how a run goes on.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from copy import copy
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import Any, Self
 
+from dspex_lab.errors import ConfigurationError
+from dspex_lab.pipelines.batch import MapOptions, StartBatch
+from dspex_lab.pipelines.batch.options import OnError
 from dspex_lab.pipelines.compiler import compile_plan
 from dspex_lab.pipelines.graph import draw
 from dspex_lab.pipelines.launcher import StartRun
 from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.overrides import overridden
-from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.plan import Plan, PlanWarning
 from dspex_lab.pipelines.result import RunResult
-from dspex_lab.pipelines.run import Run, TextChunk
+from dspex_lab.pipelines.run import Run
 from dspex_lab.pipelines.source import NO_SOURCE, Source
 from dspex_lab.pipelines.steps import Leaf, Nested, Step, as_step
+from dspex_lab.pipelines.telling import TextChunk
 
 __all__ = ["Pipeline", "Program", "RunStream", "pipeline"]
 
@@ -71,7 +77,7 @@ class _Latest:
 
 
 class _Runnable:
-    """The four ways to run a plan."""
+    """The ways to run a plan: once in four ways, and on many rows."""
 
     _start: StartRun
     _latest: _Latest
@@ -79,6 +85,8 @@ class _Runnable:
     #: The plan with the options of single steps; None: the plan itself.
     _chosen_plan: Plan | None = None
     _is_program = False
+    _start_batch: StartBatch | None = None
+    name: str
 
     @property
     def plan(self) -> Plan:
@@ -102,6 +110,49 @@ class _Runnable:
         made = copy(self)
         vars(made).update(_run_options=options, _chosen_plan=overridden(self._own_plan(), options.steps))
         return made
+
+    def map(
+        self,
+        rows: Any,
+        /,
+        *,
+        concurrency: int | None = None,
+        on_error: OnError = "record",
+        to: str | PathLike[str] | None = None,
+        resume: bool | str = False,
+        inputs: Mapping[str, str] | None = None,
+        durable: bool = True,
+        progress: bool = True,
+        wait: bool = True,
+    ) -> Any:
+        """Run on every row, many at a time, and give a DataFrame: the rows, their outputs, and a column ``error``.
+
+        ``rows`` is a DataFrame (its index is kept) or Series, a list or any iterator of dicts (of plain values where
+        there is one input), or a CSV, JSONL or Parquet file. Columns that are called like inputs are those; ``inputs``
+        names others: ``{"column": "input"}``. With ``to="results.csv"`` (.jsonl, .parquet) results are written there as
+        they come, in the rows' order, and the path is given: rows and results are never all in memory.
+
+        As many rows are under way as what is called can take, which is found out, or ``concurrency``. A row that fails
+        has its error beside it, or ends the batch with ``on_error="raise"``. Each row that is done is written down,
+        unless ``durable=False``: ``resume=True`` goes on with the latest batch of this pipeline, a batch's id with that
+        one, and only rows that are new or failed are run. An interrupt stops the batch, and gives what there is.
+
+        With ``wait=False`` it goes on behind the cell: a :class:`Batch`, for ``result()``, ``await``, ``stop()``,
+        ``cancel()``, ``so_far()`` and ``statistics()``. ``progress`` shows a bar where one waits. Iterators are read on
+        another thread.
+        """
+        if self._start_batch is None:
+            raise ConfigurationError(f"{self.name} was made without a way to run batches.", "start_batch")
+        options = MapOptions(concurrency, on_error, Path(to) if to else None, resume, dict(inputs or {}), durable)
+        batch = self._start_batch(
+            self.plan,
+            rows,
+            options,
+            run_options=self._run_options,
+            is_program=self._is_program,
+            shows_progress=progress,
+        )
+        return batch.result() if wait else batch
 
     def _own_plan(self) -> Plan:
         """Each of the two has its own way to it."""
@@ -148,9 +199,12 @@ class Program(_Runnable):
 
     _is_program = True
 
-    def __init__(self, step: Step, *, start: StartRun, name: str | None = None) -> None:
+    def __init__(
+        self, step: Step, *, start: StartRun, start_batch: StartBatch | None = None, name: str | None = None
+    ) -> None:
         self._step = step
         self._start = start
+        self._start_batch = start_batch
         self._latest = _Latest()
         self.name = name or _name_of(step)
 
@@ -178,13 +232,23 @@ class Program(_Runnable):
 class Pipeline(_Runnable):
     """Steps and their plan. Raises ``PipelineError`` when they do not fit together."""
 
-    def __init__(self, name: str, steps: Mapping[str, Any], *, start: StartRun, source: Source = NO_SOURCE) -> None:
+    def __init__(
+        self,
+        name: str,
+        steps: Mapping[str, Any],
+        *,
+        start: StartRun,
+        start_batch: StartBatch | None = None,
+        source: Source = NO_SOURCE,
+        warnings: Iterable[PlanWarning] = (),
+    ) -> None:
         self.name = name
+        self._start_batch = start_batch
         self.steps: Mapping[str, Step] = {key: as_step(value, key) for key, value in steps.items()}
         self.source = source
         self._start = start
         self._latest = _Latest()
-        self._plan = compile_plan(name, self.steps, source=source)
+        self._plan = compile_plan(name, self.steps, source=source, warnings=warnings)
 
     @property
     def step(self) -> Step:
@@ -201,9 +265,11 @@ class Pipeline(_Runnable):
         return draw(self._plan)
 
 
-def pipeline(name: str = "pipeline", *, start: StartRun, **steps: Any) -> Pipeline:
+def pipeline(
+    name: str = "pipeline", *, start: StartRun, start_batch: StartBatch | None = None, **steps: Any
+) -> Pipeline:
     """A pipeline in plain Python: ``pipeline(triage=predict(Triage), reply=...)``."""
-    return Pipeline(name, steps, start=start)
+    return Pipeline(name, steps, start=start, start_batch=start_batch)
 
 
 def _name_of(step: Step) -> str:

@@ -18,7 +18,8 @@ __all__ = ["Each", "HasStep", "Leaf", "Nested", "Parallel", "Step", "When", "as_
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One operation. ``writes`` None: one field that is called like the step."""
+    """One operation. ``writes`` None: one field that is called like the step. Where an optional one fails, its fields
+    are None and the run goes on."""
 
     operation: Operation
     options: Options
@@ -26,6 +27,7 @@ class Leaf:
     writes: tuple[Write, ...] | None
     overwrites: bool = False
     returns: Any = Any
+    is_optional: bool = False
 
     @property
     def kind(self) -> str:
@@ -93,7 +95,7 @@ def as_step(value: Any, name: str = "step") -> Step:
     elif isinstance(value, str) and "->" in value:
         hint = f"Say what is to be done with the signature: predict({value!r})."
     else:
-        hint = "A step is made by predict, chain_of_thought, react, native, template, parallel, when or each."
+        hint = "A step is made by predict, chain_of_thought, react, native, template, ask, parallel, when or each."
     raise PipelineError(f"{name} is no step but {_article(type(value).__name__)}.", name, hint=hint)
 
 

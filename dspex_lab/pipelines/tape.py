@@ -18,83 +18,90 @@ T = TypeVar("T")
 
 class Tape(Generic[T]):
     """Items in the order in which they were added, until :meth:`close`. Iterate it (``for``, ``async for``) to get
-    what is there and then what comes; a reader ends when the tape is closed."""
+    what is there and then what comes; a reader ends when the tape is closed.
+
+    Adding takes no lock: a reader says that it waits before it looks for the last time, so either it finds the item or
+    is found waiting.
+    """
+
+    __slots__ = ("_is_closed", "_items", "_lock", "_wakers")
 
     def __init__(self) -> None:
         self._items: list[T] = []
         self._is_closed = False
-        self._changed = threading.Condition(threading.Lock())
-        self._waiting = 0
+        self._lock = threading.Lock()
         self._wakers: set[Callable[[], None]] = set()
 
     def append(self, item: T) -> None:
         """Add ``item``; nothing is added to a closed tape."""
-        if self._is_closed:
-            return
-        # With no lock: a reader says that it waits before it looks for the last time, so either it finds the item or
-        # is found waiting.
-        self._items.append(item)
-        if self._waiting or self._wakers:
-            with self._changed:
+        if not self._is_closed:
+            self._items.append(item)
+            if self._wakers:
                 self._wake()
 
     def close(self) -> None:
         """End every reader once it has read all. Safe to call twice."""
-        with self._changed:
-            self._is_closed = True
+        self._is_closed = True
+        if self._wakers:
             self._wake()
 
     def snapshot(self) -> tuple[T, ...]:
         """What is there now."""
-        with self._changed:
-            return tuple(self._items)
+        return tuple(self._items)
 
     def _wake(self) -> None:
-        self._changed.notify_all()
-        for waker in self._wakers:
+        with self._lock:
+            wakers = tuple(self._wakers)
+            self._wakers.clear()
+        for waker in wakers:
             waker()
-        self._wakers.clear()
+
+    def _has_more(self, position: int, waker: Callable[[], None]) -> bool:
+        """Whether there is something after ``position``, or nothing more to come; else ``waker`` is called when
+        there is."""
+        with self._lock:
+            self._wakers.add(waker)
+        if position >= len(self._items) and not self._is_closed:
+            return False
+        with self._lock:
+            self._wakers.discard(waker)
+        return True
 
     def __iter__(self) -> Iterator[T]:
         position = 0
         while True:
-            with self._changed:
-                self._waiting += 1
+            woken = threading.Event()
+            if not self._has_more(position, woken.set):
                 try:
-                    while position >= len(self._items) and not self._is_closed:
-                        self._changed.wait()
+                    woken.wait()
                 finally:
-                    self._waiting -= 1
-                items = self._items[position:]
+                    with self._lock:
+                        self._wakers.discard(woken.set)
+                continue
+            items = self._items[position:]
             if not items:
                 return
             position += len(items)
             yield from items
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        position = 0
+        position, loop = 0, asyncio.get_running_loop()
         while True:
-            items, woken = self._take(position)
-            if woken is not None:
-                await woken
+            woken: asyncio.Future[None] = loop.create_future()
+            waker = partial(_set, loop, woken)
+            if not self._has_more(position, waker):
+                try:
+                    await woken
+                finally:
+                    with self._lock:
+                        self._wakers.discard(waker)
                 continue
+            items = self._items[position:]
             if not items:
                 return
             position += len(items)
             for item in items:
                 yield item
-
-    def _take(self, position: int) -> tuple[list[T], asyncio.Future[None] | None]:
-        """What lies after ``position``, or a future that is done when there is more; neither: the end."""
-        with self._changed:
-            loop = asyncio.get_running_loop()
-            woken: asyncio.Future[None] = loop.create_future()
-            waker = partial(_set, loop, woken)
-            self._wakers.add(waker)
-            if position < len(self._items) or self._is_closed:
-                self._wakers.discard(waker)
-                return self._items[position:], None
-            return [], woken
 
     def __len__(self) -> int:
         return len(self._items)

@@ -112,7 +112,8 @@ class Walk:
         index, progress, book, run_id, emit = self._first, self._progress, self._book, self._run_id, self._emit
         while True:
             step = progress.block.steps[index]
-            leaf, decision, inputs = step.step, self._decision(step), progress.inputs(index)
+            decision, inputs = self._decision(step), progress.inputs(index)
+            leaf = step.step
             if decision is None or inputs is None or not isinstance(leaf, Leaf) or leaf.operation.function is None:
                 return Walked((index,))
             if self._must_stop():

@@ -8,13 +8,14 @@ from dspex_lab.router.cache_policy import CachePolicy, cache_policy_of
 from dspex_lab.router.execution import OnChunk
 from dspex_lab.router.native import call_plain
 from dspex_lab.router.operation import EmitEvent, Implementation, Operation, Options, Outcome, RunContext, needs_of
+from dspex_lab.router.overview import LabStatistics
 from dspex_lab.router.python_calls import BuildCall, CallSettings, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
 from dspex_lab.router.result_cache import ResultCaches
 from dspex_lab.router.retry import RetryPolicy
 from dspex_lab.router.router import Router
 from dspex_lab.router.straight import call_straight, may_be_straight, tell_straight
-from dspex_lab.router.strategies import Decision, Route, RouterStatistics, Strategy
+from dspex_lab.router.strategies import Decision, Route, RouterStatistics, Strategy, WayStatistics
 
 __all__ = [
     "Account",
@@ -29,6 +30,7 @@ __all__ = [
     "Decision",
     "EmitEvent",
     "Implementation",
+    "LabStatistics",
     "OnChunk",
     "Operation",
     "Options",
@@ -41,6 +43,7 @@ __all__ = [
     "RouterStatistics",
     "RunContext",
     "Strategy",
+    "WayStatistics",
     "build_dspy_call",
     "build_function_call",
     "cache_policy_of",

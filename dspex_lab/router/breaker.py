@@ -68,17 +68,24 @@ class BreakerPolicy:
 
 @dataclass(frozen=True, slots=True)
 class BreakerStatistics:
-    """A circuit as it is. ``calls`` and ``failures`` are those of the window, ``next_probe_s`` is how long it will
-    still rest (None: it does not), ``opened`` and ``refused`` count from its beginning."""
+    """A circuit as it is, and why it last changed. ``calls`` and ``failures`` are those of the window, ``next_probe_s``
+    is how long it will still rest (None: it does not), ``opened`` and ``refused`` count from its beginning."""
 
     target: str
     state: Circuit
+    reason: str
     consecutive: int
     calls: int
     failures: int
     opened: int
     refused: int
     next_probe_s: float | None
+
+    def __str__(self) -> str:
+        if self.state is Circuit.CLOSED:
+            return f"{self.target}: closed"
+        when = "" if self.next_probe_s is None else f", next probe in {self.next_probe_s:.3g} s"
+        return f"{self.target}: {self.state} ({self.reason}{when})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ class Breaker:
         self._rests_until = 0.0
         self._probes_out = 0
         self._opened = self._refused = 0
-        self._reason = ""
+        self._reason = self._said = ""
 
     @property
     def state(self) -> Circuit:
@@ -123,7 +130,7 @@ class Breaker:
         permit = self._permit
         if self._state is Circuit.OPEN:
             if (left_s := self._rests_until - self._clock.monotonic()) > 0:
-                raise self._refusal(f"The next try is let through in {left_s:.3g} s.")
+                raise self._refusal(f"The next try is let through in {left_s:.3g} s.", left_s)
             self._move(Signal.REST_IS_OVER, "its rest is over, a probe is let through")
             permit = Permit(self._permit.generation, is_first_probe=True)
         elif self._probes_out >= self._policy.probes:
@@ -131,8 +138,10 @@ class Breaker:
         self._probes_out += 1
         return permit
 
-    def record(self, permit: Permit, verdict: Verdict) -> bool:
-        """Note how a call that was let through ended; whether the circuit changed by it."""
+    def record(self, permit: Permit, verdict: Verdict, *, said: str = "") -> bool:
+        """Note how a call that was let through ended, and what a failure ``said``; whether the circuit changed by
+        it."""
+        self._said = said or self._said
         if permit.generation != self._permit.generation:
             return False
         if self._state is Circuit.HALF_OPEN:
@@ -150,14 +159,18 @@ class Breaker:
         return bool(reason)
 
     def statistics(self) -> BreakerStatistics:
-        self._forget_old()
-        left_s = max(0.0, self._rests_until - self._clock.monotonic()) if self._state is Circuit.OPEN else None
+        """Safe from any thread."""
+        now = self._clock.monotonic()
+        since = now - self._policy.window_s
+        lately = [has_failed for at, has_failed in tuple(self._window) if at >= since]
+        left_s = max(0.0, self._rests_until - now) if self._state is Circuit.OPEN else None
         return BreakerStatistics(
             self.target,
             self._state,
+            self._reason,
             self._consecutive,
-            len(self._window),
-            self._window_failures,
+            len(lately),
+            sum(lately),
             self._opened,
             self._refused,
             left_s,
@@ -211,12 +224,15 @@ class Breaker:
             self._consecutive = self._window_failures = 0
             self._window.clear()
 
-    def _refusal(self, when: str) -> CircuitOpen:
+    def _refusal(self, when: str, left_s: float | None = None) -> CircuitOpen:
         self._refused += 1
-        return CircuitOpen(
-            f"{self.target} is left alone for now: {self._reason}.",
+        last = f" The last said: {self._said}" if self._said else ""
+        error = CircuitOpen(
+            f"{self.target} is left alone for now: {self._reason}.{last}",
             hint=f"{when} With fallback= another model, pool or step takes over.",
         )
+        error.retry_after_s = left_s
+        return error
 
     def __repr__(self) -> str:
         return f"<Breaker [{self.target}, {self._state}, in a row: {self._consecutive}, refused: {self._refused}]>"
@@ -237,7 +253,7 @@ class Breakers:
         return breaker
 
     def statistics(self) -> tuple[BreakerStatistics, ...]:
-        return tuple(one.statistics() for one in self._breakers.values())
+        return tuple(one.statistics() for one in tuple(self._breakers.values()))
 
     def __repr__(self) -> str:
         open_now = [one.target for one in self._breakers.values() if one.state is not Circuit.CLOSED]

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Generic, TypeVar
 
 from dspex_lab.errors import ConfigurationError
+from dspex_lab.router.extensions import extension_names, load_extension
 
 __all__ = ["Registry"]
 
@@ -17,10 +18,12 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Things of one sort by name; ``noun`` is what the sort is called in errors."""
+    """Things of one sort by name; ``noun`` is what the sort is called in errors. ``group`` is that of the entry points
+    by which installed packages add more, each loaded when it is first looked for; a name that is here goes before."""
 
-    def __init__(self, noun: str, entries: Mapping[str, T] | None = None) -> None:
+    def __init__(self, noun: str, entries: Mapping[str, T] | None = None, *, group: str | None = None) -> None:
         self._noun = noun
+        self._group = group
         self._entries: dict[str, T] = dict(entries or {})
 
     def register(self, name: str, entry: T) -> None:
@@ -41,8 +44,12 @@ class Registry(Generic[T]):
             return self._entries[name]
         except KeyError:
             pass
-        near = get_close_matches(name, self._entries, n=1)
-        names = ", ".join(sorted(self._entries)) or "none"
+        added: T | None = load_extension(self._group, name) if self._group is not None else None
+        if added is not None:
+            return self._entries.setdefault(name, added)
+        known = sorted(self)
+        near = get_close_matches(name, known, n=1)
+        names = ", ".join(known) or "none"
         raise ConfigurationError(
             f"There is no {self._noun} called {name!r}.",
             self._noun,
@@ -52,10 +59,13 @@ class Registry(Generic[T]):
         )
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._entries or name in self._added()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(dict.fromkeys((*self._entries, *self._added())))
+
+    def _added(self) -> tuple[str, ...]:
+        return extension_names(self._group) if self._group is not None else ()
 
     def __repr__(self) -> str:
         return f"<Registry [{self._noun}: {', '.join(sorted(self._entries)) or 'none'}]>"

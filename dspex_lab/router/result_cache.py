@@ -77,7 +77,7 @@ class ResultCaches:
 
     def statistics(self) -> tuple[CacheStatistics, ...]:
         """Of the caches that were used."""
-        return tuple(one.statistics() for one in self._open.values())
+        return tuple(one.statistics() for one in tuple(self._open.values()))
 
     def close(self) -> None:
         """Let go of both. Safe to call twice; what is asked for later opens them again."""
@@ -142,8 +142,7 @@ class _Flight:
         self._tell("cache.hit", origin=fetched.origin)
         if task.is_streaming:
             self._show(outputs)
-        decision = task.decision
-        return Outcome(outputs, decision.route, decision.target, cached=True, first_token_s=task.first_token_s)
+        return task.outcome(outputs, is_cached=True)
 
     async def _produce(self) -> Any:
         """Make the result, in the form in which it is kept."""

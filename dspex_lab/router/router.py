@@ -6,21 +6,20 @@ One per lab, on the portal's event loop. Knows backends by their Protocol only, 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from dspex_lab.backends.base import Backend
-from dspex_lab.calls import LmSpec, Usage
+from dspex_lab.calls import LmSpec
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import Cancelled, ConfigurationError, LabError, PythonError
 from dspex_lab.router.blame import target_of
 from dspex_lab.router.breaker import BreakerPolicy, Breakers
 from dspex_lab.router.cache_policy import CachePolicy
+from dspex_lab.router.counts import RouterCounts
 from dspex_lab.router.execution import Attempt, NativeAttempt, OnChunk, PythonAttempt, Task, run_attempts
+from dspex_lab.router.extensions import NATIVE_GROUP, STRATEGIES_GROUP
 from dspex_lab.router.fallback import Alternative, alternatives, may_fall_back
 from dspex_lab.router.hybrid import HybridAttempt
 from dspex_lab.router.operation import Operation, Options, Outcome, RunContext
@@ -50,7 +49,8 @@ class Router:
     """Runs operations. ``native``, ``python`` and ``strategies`` are its registries; ``lm`` the default model.
 
     ``native.register("shout", function)`` makes a step ``native("shout")`` possible; ``python.register(kind, build)``
-    adds a kind that becomes a call; ``strategies.register(name, strategy)`` a strategy for ``route=name``.
+    adds a kind that becomes a call; ``strategies.register(name, strategy)`` a strategy for ``route=name``. Installed
+    packages add functions and strategies by entry point (``extensions``).
     ``find_key`` gives the key for a model that a step names, where the default's is not for it.
     """
 
@@ -72,21 +72,18 @@ class Router:
         self.lm = lm
         self.strategy = strategy
         self._find_key = find_key or (lambda model: None)
-        self.native: Registry[Callable[..., Any]] = Registry("native function")
+        self.native: Registry[Callable[..., Any]] = Registry("native function", group=NATIVE_GROUP)
         self.python: Registry[BuildCall] = Registry("operation", dict.fromkeys(_DSPY_KINDS, build_dspy_call))
         for kind in ("native", "template"):
             self.python.register(kind, build_function_call)
         self.strategies: Registry[Strategy] = Registry(
-            "strategy", {"auto": auto, "native": native, "hybrid": hybrid, "python": python}
+            "strategy",
+            {"auto": auto, "native": native, "hybrid": hybrid, "python": python},
+            group=STRATEGIES_GROUP,
         )
-        self._counts: Counter[str] = Counter()
-        self._routes: Counter[str] = Counter()
-        self._targets: Counter[str] = Counter()
-        # Straight calls are counted on whatever thread made them.
-        self._straight: Counter[Decision] = Counter()
-        self._lock = threading.Lock()
-        self._retried: Counter[str] = Counter()
-        self._used = Usage()
+        self._counts = RouterCounts()
+        # By the identity of a step's options, which are kept alive by it.
+        self._defaulted: dict[int, tuple[Options, Options]] = {}
         #: What steps with ``cache=`` gave.
         self.caches = caches or ResultCaches(self._clock)
         #: The circuit of each model and pool that was called.
@@ -139,7 +136,7 @@ class Router:
                 number += 1
                 after = f"fallback {number}, after {_sentence(error)}: "
                 way = following
-                self._counts["fallbacks"] += 1
+                self._counts.fall_back()
         raise AssertionError("the operation itself is the first way")
 
     def _prepared(
@@ -156,7 +153,7 @@ class Router:
         operation, options = self._resolved(way.operation), way.options
         if operation.signature is not None:
             # A strategy is pure: it must see which model the default is.
-            options = replace(options, lm=self._choose_lm(options.lm))
+            options = self._with_lm(options)
         decision, attempt = self._decide(operation, options)
         if after:
             decision = replace(decision, reason=after + decision.reason)
@@ -173,18 +170,19 @@ class Router:
         """How to ``call_straight`` the operation, which :func:`may_be_straight`, off the loop; None when the strategy
         has another way for it. :meth:`count_straight` counts the calls that worked, ``execute(..., begun=error)`` sees
         to what failed."""
-        decision = self._decision(self.strategy, operation, options)
+        strategy = self.strategies.find(self.strategy)
+        statistics = _NO_STATISTICS if strategy in BUILT_IN else self.statistics()
+        decision = strategy(operation, options, statistics)
         return decision if decision.route is Route.NATIVE else None
 
     def count_straight(self, decision: Decision, count: int) -> None:
         """Count so many straight calls that worked, from any thread."""
-        with self._lock:
-            self._straight[decision] += count
+        self._counts.add_straight(decision, count)
 
     async def _execute(self, task: Task, attempt: Attempt, way: Alternative, *, is_told: bool = False) -> Outcome:
         """See one alternative through, count it and tell of it."""
         operation, context, decision = task.operation, task.context, task.decision
-        self._count(decision)
+        self._counts.begin(decision)
         if not is_told:
             context.emit(
                 "router.route",
@@ -193,7 +191,7 @@ class Router:
                 reason=decision.reason,
                 target=decision.target,
             )
-        ending = "failed"
+        ending: Literal["succeeded", "failed", "cancelled"] = "failed"
         try:
             if decision.route is not Route.NATIVE and operation.signature is not None:
                 signature = operation.signature
@@ -217,42 +215,19 @@ class Router:
             context.emit(f"error.{place}", operation=operation.name, error=_plain_error(error))
             raise
         finally:
-            self._counts[ending] += 1
-            self._counts["in_flight"] -= 1
-            if task.retries:
-                self._retried.update(task.retried)
-            if task.spent.lm_calls:
-                self._used = self._used + task.spent
+            self._counts.end(decision, ending)
+            self._counts.spend(task.retried, task.spent)
 
     async def _cached(self, task: Task, attempt: Attempt, policy: CachePolicy) -> Outcome:
         lm = task.options.lm if isinstance(task.options.lm, LmSpec) else self.lm
         outcome = await through_cache(task, self.caches, policy, lm, lambda: run_attempts(task, attempt))
-        self._counts["cache_hits"] += outcome.cached
+        if outcome.cached:
+            self._counts.hit_cache()
         return outcome
 
     def statistics(self) -> RouterStatistics:
-        counts = self._counts
-        with self._lock:
-            straight = tuple(self._straight.items())
-        routes, targets = Counter(self._routes), Counter(self._targets)
-        for decision, count in straight:
-            routes[decision.route.value] += count
-            targets[decision.target] += count
-        in_all = sum(count for _, count in straight)
-        return RouterStatistics(
-            calls=counts["calls"] + in_all,
-            succeeded=counts["succeeded"] + in_all,
-            failed=counts["failed"],
-            cancelled=counts["cancelled"],
-            retries=self._retried.total(),
-            fallbacks=counts["fallbacks"],
-            cache_hits=counts["cache_hits"],
-            in_flight=counts["in_flight"],
-            by_route=MappingProxyType(dict(routes)),
-            by_target=MappingProxyType(dict(targets)),
-            by_retry=MappingProxyType(dict(self._retried)),
-            used=self._used,
-        )
+        """What was done so far; from any thread."""
+        return self._counts.statistics()
 
     def _decide(self, operation: Operation, options: Options) -> tuple[Decision, Attempt]:
         decision = self._decision(options.route or self.strategy, operation, options)
@@ -271,6 +246,20 @@ class Router:
         # The house's own ask no statistics, and these are not built for nothing.
         return strategy(operation, options, _NO_STATISTICS if strategy in BUILT_IN else self.statistics())
 
+    def _with_lm(self, options: Options) -> Options:
+        """The options with the language model that is meant, key and all."""
+        if isinstance(options.lm, LmSpec):
+            return options
+        if options.lm is not None:
+            return replace(options, lm=self._choose_lm(options.lm))
+        # A step is run again and again with the same options, and copying these costs microseconds.
+        known = self._defaulted.get(id(options))
+        if known is None or known[0] is not options or known[1].lm is not self.lm:
+            if len(self._defaulted) >= _MAX_DEFAULTED:
+                self._defaulted.clear()
+            known = self._defaulted[id(options)] = (options, replace(options, lm=self.lm))
+        return known[1]
+
     def _choose_lm(self, asked: LmSpec | str | None) -> LmSpec:
         """The language model of a step, with its own provider's key."""
         chosen = choose_lm(asked, self.lm)
@@ -284,21 +273,13 @@ class Router:
             return operation
         return replace(operation, function=self.native.find(operation.native_name))
 
-    def _count(self, decision: Decision) -> None:
-        self._counts["calls"] += 1
-        self._counts["in_flight"] += 1
-        self._routes[str(decision.route)] += 1
-        self._targets[decision.target] += 1
-
     def __repr__(self) -> str:
-        statistics = self.statistics()
-        return (
-            f"<Router [{self.strategy}, {self.lm.model}, calls: {statistics.calls}, "
-            f"in flight: {statistics.in_flight}, failed: {statistics.failed}]>"
-        )
+        return f"<Router [{self.strategy}, {self.lm.model}, {self._counts!r}]>"
 
 
 _NO_STATISTICS = RouterStatistics()
+#: For so many steps the options with the default model are remembered.
+_MAX_DEFAULTED = 256
 
 
 def _deadline(clock: Clock, options: Options) -> float | None:

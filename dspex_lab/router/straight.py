@@ -71,7 +71,7 @@ def call_straight(
         run_id=run_id,
         step=step,
         operation=name,
-        route=decision.route.value,
+        route=decision.route._value_,
         reason=decision.reason,
         target=decision.target,
     )

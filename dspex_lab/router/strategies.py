@@ -24,6 +24,7 @@ __all__ = [
     "Route",
     "RouterStatistics",
     "Strategy",
+    "WayStatistics",
     "auto",
     "hybrid",
     "native",
@@ -56,6 +57,18 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class WayStatistics:
+    """The calls that took one route to one target, and how they ended."""
+
+    route: str
+    target: str
+    calls: int
+    succeeded: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True)
 class RouterStatistics:
     """What a router did so far; ``by_target`` counts calls by pool (or ``"notebook"``), ``by_retry`` retries by the
     error before them, ``used`` is what models said they used."""
@@ -72,6 +85,7 @@ class RouterStatistics:
     by_target: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     by_retry: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     used: Usage = field(default_factory=Usage)
+    ways: tuple[WayStatistics, ...] = ()
 
 
 #: Decided so often that it is there already.

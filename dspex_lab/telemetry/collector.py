@@ -22,8 +22,8 @@ __all__ = ["Collector", "CollectorStatistics", "SeriesStatistics"]
 #: What further series are counted under once ``max_series`` are there.
 _OVERFLOW = ("(other)", "", "")
 
-#: The events that are calls.
-_EXECUTIONS = frozenset({"native.execute", "python.execute"})
+#: The events that are calls, and the route that they speak of.
+_ROUTES: Mapping[str, str] = MappingProxyType({"native.execute": "native", "python.execute": "python"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +111,16 @@ class Collector:
         name = event.name
         with self._lock:
             self._events[name] += 1
-            if name not in _EXECUTIONS:
+            if name not in _ROUTES:
                 return
-            what = event.attributes
-            usage = what.get("usage")
+            get = event.attributes.get
+            usage = get("usage")
             self._add(
-                str(what.get("operation", "")),
-                float(what.get("duration_s") or what.get("run_s") or 0.0),
-                str(what.get("pool") or ""),
-                str(what.get("route") or name.partition(".")[0]),
-                bool(what.get("error")),
+                str(get("operation", "")),
+                float(get("duration_s") or get("run_s") or 0.0),
+                str(get("pool") or ""),
+                str(get("route") or _ROUTES[name]),
+                bool(get("error")),
                 False,
                 usage if isinstance(usage, Usage) else None,
             )

@@ -87,6 +87,8 @@ class HostView:
     uptime_s: float
     clients: tuple[str, ...]
     pools: tuple[PoolView, ...]
+    #: The notebook's own circuits to models and pools, one line each: of these the host knows nothing.
+    circuits: tuple[str, ...] = ()
 
     @classmethod
     def from_status(cls, status: Mapping[str, Any]) -> Self:
@@ -127,7 +129,10 @@ class HostView:
         rows = [_HEADINGS, *self._rows()]
         widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([self._headline(), *lines])
+        return "\n".join([self._headline(), *lines, *self._circuit_lines()])
+
+    def _circuit_lines(self) -> list[str]:
+        return [f"Circuit of {one}" for one in self.circuits]
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th style="text-align:left">{escape(cell)}</th>' for cell in _HEADINGS)
@@ -136,7 +141,8 @@ class HostView:
             for row in self._rows()
         )
         caption = f'<caption style="text-align:left;opacity:.7;white-space:nowrap">{escape(self._headline())}</caption>'
-        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        circuits = "".join(f'<div style="opacity:.7">{escape(line)}</div>' for line in self._circuit_lines())
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{circuits}"
 
 
 _HEADINGS = ("pool", "workers", "state", "calls", "so far", "memory")

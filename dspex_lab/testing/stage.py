@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dspex_lab.calls import LmSpec, Usage
-from dspex_lab.pipelines import Launcher, Pipeline, Program
+from dspex_lab.pipelines import BatchStarter, Launcher, Pipeline, Program
 from dspex_lab.pipelines.steps import Step
 from dspex_lab.portal import Portal
 from dspex_lab.router import Decision, Operation, Options, Route, Router, RouterStatistics
@@ -36,15 +36,16 @@ class Stage:
         self.router.strategies.register("stage", _no_prompts)
         self.launcher = Launcher(portal, self.router)
         self.start = self.launcher.start
+        self.batches = BatchStarter(portal, self.router)
         self.answers: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
         self.is_slow = threading.Event()
         self.was_stopped = threading.Event()
 
     def pipeline(self, **steps: Any) -> Pipeline:
-        return Pipeline("test", steps, start=self.start)
+        return Pipeline("test", steps, start=self.start, start_batch=self.batches.begin)
 
     def program(self, step: Step) -> Program:
-        return Program(step, start=self.start)
+        return Program(step, start=self.start, start_batch=self.batches.begin)
 
     def told(self, name: str, **attributes: Any) -> list[Mapping[str, Any]]:
         """The attributes of every event ``name`` that has all of ``attributes``."""

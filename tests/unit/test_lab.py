@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import dspex_lab as lab_api
-from dspex_lab.errors import ConfigurationError, HostUnavailable, LabError
+from dspex_lab.errors import CircuitOpen, ConfigurationError, HostUnavailable, LabError, WorkerLost
 from dspex_lab.lab import Lab, current_lab, use_lab
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.testing import FakeBackend, FakeCall
@@ -286,3 +286,36 @@ def test_results_on_disk_outlive_their_lab(backend: FakeBackend, tmp_path: Path)
         assert made.router.statistics().cache_hits == is_kept
         assert repr(made.router.caches) == "<ResultCaches [unused]>"
     assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o700
+
+
+# --- what it tells of itself --------------------------------------------------------------------------------------
+
+
+def test_the_figures_of_the_lab_are_tables(lab: Lab) -> None:
+    """``lab.statistics()`` is the current lab's, budgets of its runs included, and asks no host."""
+    budget = lab_api.Budget(max_tokens_total=10)
+    lab_api.native(lambda q: q).options(budget=budget)(q="?")
+    seen = lab_api.statistics()
+    assert seen.routes[["route", "target", "calls"]].to_dict("records") == [
+        {"route": "native", "target": "notebook", "calls": 1}
+    ]
+    assert seen.budgets[["tokens", "max_tokens_total"]].to_dict("records") == [{"tokens": 0, "max_tokens_total": 10}]
+
+
+def test_the_status_shows_the_circuits(lab: Lab, backend: FakeBackend) -> None:
+    """Beside the host's pools stand the models and pools that are left alone, and until when."""
+
+    def fail(call: FakeCall) -> None:
+        raise WorkerLost("gone")
+
+    backend.handlers["python.call"] = fail
+    backend._replies["status"] = {"pid": 1, "clients": [], "pools": {}}
+    step = lab_api.native(lambda q: q, pool="general", retry=0)
+    for _ in range(10):
+        with pytest.raises(WorkerLost):
+            step(q="?")
+    with pytest.raises(CircuitOpen):
+        step(q="?")
+    shown = lab.status()
+    assert "Circuit of pool general: open (10 failures in a row, next probe in" in repr(shown)
+    assert "Circuit of pool general: open" in shown._repr_html_()

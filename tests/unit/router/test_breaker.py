@@ -92,6 +92,7 @@ def test_an_open_circuit_refuses_and_says_until_when() -> None:
     with pytest.raises(CircuitOpen, match="openai/big is left alone for now: 2 failures in a row") as caught:
         bench.breaker.admit()
     assert "in 12 s" in str(caught.value.hint)
+    assert caught.value.retry_after_s == 12
 
 
 def test_a_probe_that_is_answered_closes_the_circuit() -> None:
@@ -227,3 +228,11 @@ def test_only_what_the_target_failed_at_counts(error: Exception, of_model: Verdi
 def test_a_target_is_the_model_where_one_is_asked(leaf: Leaf, lm: LmSpec, expected: str) -> None:
     """Model and address, or the pool; a module of the user's own may ask whom it likes."""
     assert target_of(leaf.operation, lm, "general") == expected
+
+
+def test_a_circuit_says_how_it_is_in_one_line() -> None:
+    """Closed ones say so; others say why, and when they will be tried."""
+    bench = Bench(failures=2, rest_s=30)
+    assert str(bench.breaker.statistics()) == "openai/big: closed"
+    bench.end(FAILED, FAILED)
+    assert str(bench.breaker.statistics()) == "openai/big: open (2 failures in a row, next probe in 30 s)"
