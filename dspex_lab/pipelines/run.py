@@ -23,6 +23,7 @@ from dspex_lab.errors import (
     PythonError,
 )
 from dspex_lab.pipelines.failures import as_lab_error, as_pipeline_error
+from dspex_lab.pipelines.graph import Graph
 from dspex_lab.pipelines.journal.entry import Entry
 from dspex_lab.pipelines.journal.records import INTERRUPTED
 from dspex_lab.pipelines.plain import plain_values
@@ -207,6 +208,11 @@ class Run:
         for event in self._telling.events.snapshot():
             view = view.apply(event)
         return view
+
+    @property
+    def graph(self) -> Graph:
+        """The plan's picture with the state of each step as it is now; a notebook shows it."""
+        return Graph(self.plan, self.view)
 
     def __repr__(self) -> str:
         over = sum(1 for one in self.plan.block.steps if one.name in self._work.book.figures)
