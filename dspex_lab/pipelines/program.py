@@ -22,9 +22,10 @@ from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.overrides import overridden
 from dspex_lab.pipelines.plan import Plan, PlanWarning
 from dspex_lab.pipelines.result import RunResult
-from dspex_lab.pipelines.run import Run, TextChunk
+from dspex_lab.pipelines.run import Run
 from dspex_lab.pipelines.source import NO_SOURCE, Source
 from dspex_lab.pipelines.steps import Leaf, Nested, Step, as_step
+from dspex_lab.pipelines.telling import TextChunk
 
 __all__ = ["Pipeline", "Program", "RunStream", "pipeline"]
 

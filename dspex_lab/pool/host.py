@@ -11,7 +11,6 @@ import contextlib
 import hmac
 import logging
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import zmq
 
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import HostUnavailable, LabError, ProtocolError, WorkerLost
+from dspex_lab.folders import remove_tree
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.health import HealthLimits, enforce, examine, excuse
 from dspex_lab.pool.jobs import JobBook
@@ -155,7 +155,7 @@ class Host:
         self._socket.close()
         await self.ledger.aclose()
         self._parcels.forget_all()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        await asyncio.to_thread(remove_tree, self.folder)
 
     # --- messages ---------------------------------------------------------------------------------------------
 

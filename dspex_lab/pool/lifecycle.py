@@ -11,7 +11,6 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
 from dspex_lab.errors import LabError
+from dspex_lab.folders import remove_tree
 from dspex_lab.pool.environment import clean_environment
 from dspex_lab.pool.gpus import Gpu, choose_gpu, device_environment, find_gpus, gpu_refusal
 from dspex_lab.pool.remains import HOST_MARK, WORKER_MARK, adopt_orphans, end_adopted, host_mark
@@ -207,9 +207,12 @@ class KernelLifecycle:
             log.exception("The worker %s could not be started.", worker_id)
             reason = f"{type(error).__name__}: {error}"
         self._workers.pop(worker_id, None)
-        self._clean_up(worker)
-        if not self._is_closing:
-            self._on_exit(worker_id, status, reason)
+        try:
+            # First of all: who waits for its calls need not wait until what it wrote is removed.
+            if not self._is_closing:
+                self._on_exit(worker_id, status, reason)
+        finally:
+            await self._clean_up(worker)
 
     async def _await_zygote(self, spec: PoolSpec) -> None:
         """Wait until the zygote serves. One that died is started again, once for each worker that asks."""
@@ -273,10 +276,10 @@ class KernelLifecycle:
             await worker.manager.provisioner.kill()
 
     @staticmethod
-    def _clean_up(worker: _Worker) -> None:
+    async def _clean_up(worker: _Worker) -> None:
         worker.manager.cleanup_connection_file()
         worker.manager.context.destroy(linger=0)
-        shutil.rmtree(worker.folder, ignore_errors=True)
+        await asyncio.to_thread(remove_tree, worker.folder)
 
     async def aclose(self) -> None:
         """End every worker and the zygote, and wait for them; their ends are told to nobody."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import re
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,12 +22,15 @@ from pathlib import Path
 from typing import IO
 
 from dspex_lab.errors import HostUnavailable
+from dspex_lab.folders import remove_tree
 from dspex_lab.pool.environment import allowed_environment
 from dspex_lab.pool.remains import end_marked, host_mark
 from dspex_lab.settings import Settings
 from dspex_lab.wire.segments import realm_of, sweep
 
 __all__ = ["LOG", "ConnectionFile", "HostLock", "clear_remains", "end_host", "find_host", "start_host"]
+
+log = logging.getLogger(__name__)
 
 _FILE = "host.json"
 _LOCK = "host.lock"
@@ -122,11 +125,14 @@ def clear_remains(folder: Path) -> None:
     if hosts:
         end_marked({host_mark(path) for path in hosts})
     for path in folder.iterdir():
-        if path in hosts:
-            sweep(realm_of(path.name))
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.name.startswith(f"{_FILE}."):
-            path.unlink(missing_ok=True)
+        try:
+            if path in hosts:
+                remove_tree(path)
+                sweep(realm_of(path.name))
+            elif path.name.startswith(f"{_FILE}."):
+                path.unlink(missing_ok=True)
+        except OSError as error:  # what stays is in nobody's way
+            log.warning("%s cannot be cleared away: %s.", path, error)
 
 
 def find_host(folder: Path) -> ConnectionFile | None:

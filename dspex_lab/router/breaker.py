@@ -112,7 +112,7 @@ class Breaker:
         self._rests_until = 0.0
         self._probes_out = 0
         self._opened = self._refused = 0
-        self._reason = ""
+        self._reason = self._said = ""
 
     @property
     def state(self) -> Circuit:
@@ -138,8 +138,10 @@ class Breaker:
         self._probes_out += 1
         return permit
 
-    def record(self, permit: Permit, verdict: Verdict) -> bool:
-        """Note how a call that was let through ended; whether the circuit changed by it."""
+    def record(self, permit: Permit, verdict: Verdict, *, said: str = "") -> bool:
+        """Note how a call that was let through ended, and what a failure ``said``; whether the circuit changed by
+        it."""
+        self._said = said or self._said
         if permit.generation != self._permit.generation:
             return False
         if self._state is Circuit.HALF_OPEN:
@@ -224,8 +226,9 @@ class Breaker:
 
     def _refusal(self, when: str) -> CircuitOpen:
         self._refused += 1
+        last = f" The last said: {self._said}" if self._said else ""
         return CircuitOpen(
-            f"{self.target} is left alone for now: {self._reason}.",
+            f"{self.target} is left alone for now: {self._reason}.{last}",
             hint=f"{when} With fallback= another model, pool or step takes over.",
         )
 

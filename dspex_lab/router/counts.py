@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from dspex_lab.calls import Usage
 from dspex_lab.router.strategies import Decision, RouterStatistics, WayStatistics
@@ -48,10 +49,15 @@ class RouterCounts:
         way.calls += 1
         self._in_flight += 1
 
-    def end(self, decision: Decision, ending: str) -> None:
-        """A call that was begun has ``succeeded``, ``failed`` or was ``cancelled``."""
+    def end(self, decision: Decision, ending: Literal["succeeded", "failed", "cancelled"]) -> None:
+        """A call that was begun is over."""
         way = self._ways[decision.route.value, decision.target]
-        setattr(way, ending, getattr(way, ending) + 1)
+        if ending == "succeeded":
+            way.succeeded += 1
+        elif ending == "failed":
+            way.failed += 1
+        else:
+            way.cancelled += 1
         self._in_flight -= 1
 
     def add_straight(self, decision: Decision, count: int) -> None:

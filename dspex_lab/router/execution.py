@@ -6,9 +6,8 @@ The waiting and counting around the pure decisions of ``retry`` and ``refusal``.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dspex_lab.backends.base import Backend
@@ -59,7 +58,7 @@ class Task:
     #: The inputs have been found to fit: from here on it is not the caller's fault.
     has_begun: bool = False
     retries: int = 0
-    retried: Counter[str] = field(default_factory=Counter)
+    retried: dict[str, int] = field(default_factory=dict)
     refusals: int = 0
     feedback: str = ""
     spent: Usage = field(default_factory=Usage)
@@ -85,6 +84,29 @@ class Task:
     def is_streaming(self) -> bool:
         asked = self.options.stream
         return (self.context.is_streaming or self.on_chunk is not None) if asked is None else asked
+
+    def outcome(
+        self,
+        outputs: Mapping[str, Any],
+        worker: str = "",
+        queue_s: float = 0.0,
+        run_s: float = 0.0,
+        *,
+        is_cached: bool = False,
+    ) -> Outcome:
+        """How the task ended, with all that was spent on it."""
+        return Outcome(
+            outputs,
+            self.decision.route,
+            self.decision.target,
+            self.spent,
+            worker,
+            queue_s,
+            run_s,
+            self.retries,
+            is_cached,
+            self.first_token_s,
+        )
 
     def take_chunk(self, chunk: Chunk) -> None:
         """Tell of one piece of streamed text."""
@@ -114,7 +136,7 @@ class NativeAttempt:
         took_s = task.clock.monotonic() - begun
         task.context.emit("native.execute", operation=task.operation.name, duration_s=took_s)
         outputs = outputs_of(task.operation, value)
-        return Outcome(outputs, task.decision.route, task.decision.target, run_s=took_s)
+        return task.outcome(outputs, run_s=took_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +151,8 @@ class PythonAttempt:
         settings = call_settings(task, self.default_lm)
         call = self.build(task.operation, task.inputs, settings)
         result = await see_call_through(task, self.backend, call, task.take_chunk)
-        return Outcome(
-            checked_outputs(task.operation, result.value),
-            task.decision.route,
-            task.decision.target,
-            worker=result.worker,
-            queue_s=result.queue_s,
-            run_s=result.run_s,
-            cached=result.cached,
-        )
+        outputs = checked_outputs(task.operation, result.value)
+        return task.outcome(outputs, result.worker, result.queue_s, result.run_s, is_cached=result.cached)
 
 
 def call_settings(task: Task, default_lm: LmSpec) -> CallSettings:
@@ -188,7 +203,7 @@ async def run_attempts(task: Task, attempt: Attempt) -> Outcome:
         except LabError as error:
             await _wait_before_retry(task, error)
         else:
-            return replace(outcome, usage=task.spent, retries=task.retries, first_token_s=task.first_token_s)
+            return outcome
 
 
 async def _guarded(task: Task, attempt: Attempt, breaker: Breaker) -> Outcome:
@@ -196,16 +211,17 @@ async def _guarded(task: Task, attempt: Attempt, breaker: Breaker) -> Outcome:
     permit = breaker.admit()
     if permit.is_first_probe:
         _tell_circuit(task, breaker)
-    verdict = Verdict.NEITHER
+    verdict, said = Verdict.NEITHER, ""
     try:
         outcome = await attempt(task)
         verdict = Verdict.ANSWERED
         return outcome
-    except Exception as error:
+    except LabError as error:
         verdict = judge(task.operation, error)
+        said = error.message if verdict is Verdict.FAILED else ""
         raise
     finally:
-        if breaker.record(permit, verdict):
+        if breaker.record(permit, verdict, said=said):
             _tell_circuit(task, breaker)
 
 
@@ -250,13 +266,14 @@ def checked_outputs(operation: Operation, value: Any) -> Mapping[str, Any]:
 def _tell_retry(task: Task, error: LabError, *, reason: str, wait_s: float) -> None:
     """Count a retry and tell of it."""
     task.retries += 1
-    task.retried[type(error).__name__] += 1
+    kind = type(error).__name__
+    task.retried[kind] = task.retried.get(kind, 0) + 1
     task.context.emit(
         "router.retry",
         operation=task.operation.name,
         retry=task.retries,
         reason=reason,
-        error_type=type(error).__name__,
+        error_type=kind,
         status=error.status if isinstance(error, ModelError) else None,
         wait_s=wait_s,
         asked_s=asked_wait_s(error),

@@ -43,15 +43,8 @@ class HybridAttempt:
             result = await self._answer(task, question, settings)
             queue_s, run_s = queue_s + result.queue_s, run_s + result.run_s
             outputs = question.outputs(result.value)
-        return Outcome(
-            checked_outputs(task.operation, outputs),
-            task.decision.route,
-            task.decision.target,
-            worker=result.worker,
-            queue_s=queue_s,
-            run_s=run_s,
-            cached=result.cached,
-        )
+        checked = checked_outputs(task.operation, outputs)
+        return task.outcome(checked, result.worker, queue_s, run_s, is_cached=result.cached)
 
     async def _answer(self, task: Task, question: Question, settings: CallSettings) -> Result:
         call = question.call(task.operation, settings)

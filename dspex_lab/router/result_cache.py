@@ -142,8 +142,7 @@ class _Flight:
         self._tell("cache.hit", origin=fetched.origin)
         if task.is_streaming:
             self._show(outputs)
-        decision = task.decision
-        return Outcome(outputs, decision.route, decision.target, cached=True, first_token_s=task.first_token_s)
+        return task.outcome(outputs, is_cached=True)
 
     async def _produce(self) -> Any:
         """Make the result, in the form in which it is kept."""

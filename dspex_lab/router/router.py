@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from dspex_lab.backends.base import Backend
 from dspex_lab.calls import LmSpec
@@ -82,6 +82,8 @@ class Router:
             group=STRATEGIES_GROUP,
         )
         self._counts = RouterCounts()
+        # By the identity of a step's options, which are kept alive by it.
+        self._defaulted: dict[int, tuple[Options, Options]] = {}
         #: What steps with ``cache=`` gave.
         self.caches = caches or ResultCaches(self._clock)
         #: The circuit of each model and pool that was called.
@@ -151,7 +153,7 @@ class Router:
         operation, options = self._resolved(way.operation), way.options
         if operation.signature is not None:
             # A strategy is pure: it must see which model the default is.
-            options = replace(options, lm=self._choose_lm(options.lm))
+            options = self._with_lm(options)
         decision, attempt = self._decide(operation, options)
         if after:
             decision = replace(decision, reason=after + decision.reason)
@@ -189,7 +191,7 @@ class Router:
                 reason=decision.reason,
                 target=decision.target,
             )
-        ending = "failed"
+        ending: Literal["succeeded", "failed", "cancelled"] = "failed"
         try:
             if decision.route is not Route.NATIVE and operation.signature is not None:
                 signature = operation.signature
@@ -244,6 +246,20 @@ class Router:
         # The house's own ask no statistics, and these are not built for nothing.
         return strategy(operation, options, _NO_STATISTICS if strategy in BUILT_IN else self.statistics())
 
+    def _with_lm(self, options: Options) -> Options:
+        """The options with the language model that is meant, key and all."""
+        if isinstance(options.lm, LmSpec):
+            return options
+        if options.lm is not None:
+            return replace(options, lm=self._choose_lm(options.lm))
+        # A step is run again and again with the same options, and copying these costs microseconds.
+        known = self._defaulted.get(id(options))
+        if known is None or known[0] is not options or known[1].lm is not self.lm:
+            if len(self._defaulted) >= _MAX_DEFAULTED:
+                self._defaulted.clear()
+            known = self._defaulted[id(options)] = (options, replace(options, lm=self.lm))
+        return known[1]
+
     def _choose_lm(self, asked: LmSpec | str | None) -> LmSpec:
         """The language model of a step, with its own provider's key."""
         chosen = choose_lm(asked, self.lm)
@@ -262,6 +278,8 @@ class Router:
 
 
 _NO_STATISTICS = RouterStatistics()
+#: For so many steps the options with the default model are remembered.
+_MAX_DEFAULTED = 256
 
 
 def _deadline(clock: Clock, options: Options) -> float | None:

@@ -71,7 +71,8 @@ class OpenAiServer:
 
     # --- its life -------------------------------------------------------------------------------------------------
 
-    def __enter__(self) -> OpenAiServer:
+    def start(self) -> None:
+        """Listen, on a thread of its own; :meth:`stop` ends it."""
         is_ready = threading.Event()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(is_ready)), name="dspex-openai-server", daemon=True
@@ -79,14 +80,21 @@ class OpenAiServer:
         self._thread.start()
         if not is_ready.wait(_START_TIMEOUT_S):
             raise TimeoutError("The stand-in server did not start.")
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Close every connection, and end. Safe to call twice."""
         if self._loop is not None and self._stopped is not None:
             with contextlib.suppress(RuntimeError):  # its loop has ended by itself
                 self._loop.call_soon_threadsafe(self._stopped.set)
         if self._thread is not None:
             self._thread.join(_START_TIMEOUT_S)
+
+    def __enter__(self) -> OpenAiServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     async def __aenter__(self) -> OpenAiServer:
         return await asyncio.to_thread(self.__enter__)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ import psutil
 from dspex_lab.backends.base import PendingCall
 from dspex_lab.calls import Call, Code
 from dspex_lab.errors import HostUnavailable, LabError
+from dspex_lab.folders import remove_tree
 from dspex_lab.pool.rendezvous import find_host
 from dspex_lab.settings import PoolSpec, Settings
 
@@ -68,7 +68,7 @@ class Site:
                 process.kill()
             except psutil.Error:
                 continue
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_tree(self.folder)
 
 
 def python_call(function: Callable[..., Any], *args: Any, **fields: Any) -> Call:

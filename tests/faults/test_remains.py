@@ -124,3 +124,29 @@ async def test_a_host_killed_at_any_phase_of_a_start_leaves_nothing(site: Site, 
         assert await end_of(backend.submit(echo(2))) == 2
     finally:
         await backend.aclose()
+
+
+def nest_and_end(depth: int) -> None:
+    """A worker's last deed: folders deeper than the longest path, and than Python's stack."""
+    for _ in range(depth):
+        Path("d").mkdir()
+        os.chdir("d")
+    os._exit(3)
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["stopped", "killed"])
+async def test_folders_without_end_keep_nobody_from_starting(site: Site, connect: Connect, is_killed: bool) -> None:
+    """The call is told of its worker's end at once, the pool serves on, and so does the next host."""
+    settings = site.settings()
+    backend = connect(settings)
+    assert await end_of(backend.submit(echo(0)), limit_s=90) == 0
+    assert await end_of(backend.submit(python_call(nest_and_end, 1500))) == "WorkerLost"
+    assert await end_of(backend.submit(echo(1))) == 1
+    host = psutil.Process(site.host_pid())
+    if is_killed:
+        host.kill()
+    else:
+        await backend.request("stop")
+    await until(lambda: is_gone(host))
+    assert await end_of(backend.submit(echo(2))) == 2
+    assert len([path for path in site.folder.iterdir() if path.is_dir()]) == 1

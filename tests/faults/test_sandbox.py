@@ -248,6 +248,10 @@ ENDED = {
         "n = 0\nwhile True:\n n += 1\n with open(str(n), 'wb') as f: f.write(bytes(10**8))",
         "LimitExceeded",
     ),
+    "folders in folders without end": (
+        "import os\nwhile True:\n try:\n  os.mkdir('d')\n  os.chdir('d')\n except OSError: pass",
+        "LimitExceeded",
+    ),
     "its own end": ("import os; os._exit(0)", "Ended"),
     "its own end by a signal": ("import os; os.kill(os.getpid(), 9)", "Ended"),
     "its own end by a crash": ("import ctypes; ctypes.string_at(1)", "Ended"),
@@ -274,6 +278,13 @@ async def test_an_endless_loop_ends_with_the_pools_time(backend: KernelBackend, 
     assert time.monotonic() - started < 4
     assert (await outcome_of(backend, "1 + 1", pool="hasty"))["result"] == 2
     assert await worker_pid(backend, "hasty") == pid
+
+
+async def test_folders_that_nobody_can_count_are_removed(backend: KernelBackend, shared_site: Site) -> None:
+    """Code that is quicker than the watch leaves nothing either, and its answer is as good as any."""
+    nest = "import os\nfor _ in range(2000):\n os.mkdir('d')\n os.chdir('d')"
+    assert (await outcome_of(backend, nest)).get("error_type") in (None, "LimitExceeded")
+    assert list(shared_site.folder.glob("*/sandbox-*/scratch/*")) == []
 
 
 async def test_code_ends_with_its_worker(backend: KernelBackend) -> None:

@@ -26,6 +26,7 @@ from dspex_lab.pipelines.runner import PlanRun, RunSettings
 from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.router import Router
 from dspex_lab.router.native import within
+from dspex_lab.threads import Threads
 
 __all__ = ["Counts", "Drive", "PreparedRow"]
 
@@ -86,6 +87,7 @@ class Drive:
         pace: Pace,
         *,
         batch_id: str,
+        threads: Threads,
         book: BatchBook | None = None,
         is_program: bool = False,
         stops_at_error: bool = False,
@@ -96,6 +98,7 @@ class Drive:
         self._options = options
         self._sink = sink
         self._batch_id = batch_id
+        self._threads = threads
         self._book = book
         self._is_program = is_program
         self._stops_at_error = stops_at_error
@@ -220,7 +223,9 @@ class Drive:
             watch = RowWatch(self._router.hub.emit, self._refused, self._clock.monotonic)
             is_traced = row.position < _TRACED_FIRST or row.position % _TRACED_OF == 0
             settings = RunSettings(self._batch_id, self._options, "batch", is_traced)
-            work = PlanRun(self._plan, self._router, settings, emit=watch.emit, clock=self._clock)
+            work = PlanRun(
+                self._plan, self._router, settings, emit=watch.emit, clock=self._clock, threads=self._threads
+            )
             done = await self._tried(row, inputs, work)
             done = replace(done, retries=watch.retries + attempt)
             is_refusal, wait_s = (False, None) if done.error is None else overload_of(done.error)
@@ -288,7 +293,7 @@ class Drive:
         if self._book is not None:
             await self._book.write(rows)
         if self._sink.is_ordered:
-            await asyncio.to_thread(self._sink.put, rows)
+            await self._threads.run(lambda: self._sink.put(rows))
         else:
             self._sink.put(rows)
         self._settled += len(rows)

@@ -80,6 +80,7 @@ class BatchStarter:
             sink,
             first_pace() if options.concurrency is None else fixed_pace(options.concurrency),
             batch_id=batch_id,
+            threads=self._portal.threads,
             book=book,
             is_program=is_program,
             stops_at_error=options.on_error == "raise",

@@ -14,8 +14,10 @@ from typing import Any
 
 from dspex_lab.telemetry.run_view.formats import (
     MARKS,
+    answer_line,
     cost,
     error_title,
+    field_text,
     notes,
     rate,
     seconds,
@@ -36,6 +38,7 @@ _FOLD_CHARS = 700
 _COLOURS = {
     StepStatus.PENDING: "inherit",
     StepStatus.RUNNING: "var(--jp-info-color1, #1976d2)",
+    StepStatus.WAITING: "var(--jp-warn-color1, #f57c00)",
     StepStatus.SUCCEEDED: "var(--jp-success-color1, #388e3c)",
     StepStatus.FAILED: "var(--jp-error-color1, #d32f2f)",
     StepStatus.CANCELLED: "var(--jp-warn-color1, #f57c00)",
@@ -61,6 +64,7 @@ def render_html(view: RunView) -> str:
     """The run as a table: a row for each step with its state, route, tokens and time, its values and errors below."""
     body = "".join(_rows(view, depth, step) for depth, step in view.rows())
     failure = _error(view.untold_error) if view.untold_error else ""
+    failure += "".join(f'<div style="{_FAINT}">! {_text(warning)}</div>' for warning in view.warnings)
     below = f'<div style="margin: 8px 14px 0 40px">{failure}</div>' if failure else ""
     return (
         f'<div class="{_NO_MATH}" style="{_BOX}">{_head(view)}{below}'
@@ -104,7 +108,7 @@ def _rows(view: RunView, depth: int, step: StepView) -> str:
         f"</span>{_bar(view, step)}</td>"
         f'<td align="right" style="{_CELL}; {right}; padding-right: 14px; min-width: 62px">{time}</td></tr>'
     )
-    details = _details(step)
+    details = _details(step) + "".join(_question(view, one) for one in view.questions if one.get("step") == step.name)
     if not details:
         return row
     indent = f"padding: 0 14px 4px {40 + 24 * depth}px; text-align: left"
@@ -158,6 +162,15 @@ def _value(name: str, text: str) -> str:
         return f'<div style="{grid}">{label}<span style="{_WRAP}">{shown}</span></div>'
     begin = _text(shorten(" ".join(text.split()), 100))
     return f'<details><summary>{label}{begin}</summary><div style="{_WRAP}; margin: 4px 0">{shown}</div></details>'
+
+
+def _question(view: RunView, question: Mapping[str, Any]) -> str:
+    """What is asked, without a form: nobody would hear it."""
+    shown = "".join(_value(name, value_text(value)) for name, value in (question.get("shows") or {}).items())
+    fields = "".join(f"<li><code>{_text(field_text(field))}</code></li>" for field in question.get("fields") or ())
+    how = f'<div style="{_SMALL}">Answer it: <code>{_text(answer_line(view, question))}</code></div>'
+    title = f'<div style="color: {_COLOURS[StepStatus.WAITING]}; {_WRAP}">? {_text(str(question.get("text")))}</div>'
+    return f'{title}{shown}<ul style="margin: 2px 0">{fields}</ul>{how}'
 
 
 def _error(error: Mapping[str, Any]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ import psutil
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from dspex_lab.errors import ConfigurationError, ValidationError
+from dspex_lab.folders import remove_tree
 from dspex_lab.worker.context import OpContext
 from dspex_lab.worker.guards import Guards
 from dspex_lab.worker.ops.base import operation
@@ -33,6 +34,7 @@ _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 _MAX_THREADS = 64
 _MAX_SCRATCH_BYTES = 512 * 1024 * 1024
+_MAX_DEPTH = 64
 _LEAST_FILE_BYTES = 4096
 _WATCH_S = 0.1
 
@@ -138,7 +140,7 @@ async def _run_block(request: bytes, guards: Guards) -> Outcome:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await asyncio.shield(process.wait())
-        await asyncio.shield(asyncio.to_thread(_remove, scratch))
+        await asyncio.shield(asyncio.to_thread(remove_tree, scratch))
 
 
 async def _start(scratch: Path) -> asyncio.subprocess.Process:
@@ -189,28 +191,33 @@ async def _watch(pid: int, scratch: Path) -> str:
         with contextlib.suppress(psutil.Error):
             if process.num_threads() > _MAX_THREADS:
                 return f"the code started more than {_MAX_THREADS} threads"
-        if await asyncio.to_thread(_size_bytes, scratch) > _MAX_SCRATCH_BYTES:
+        size_bytes = await asyncio.to_thread(_size_bytes, scratch)
+        if size_bytes is None:
+            return f"the code made more than {_MAX_DEPTH} folders inside one another"
+        if size_bytes > _MAX_SCRATCH_BYTES:
             return f"the code wrote more than {_MAX_SCRATCH_BYTES // 1024**2} MB"
 
 
-def _size_bytes(folder: Path) -> int:
-    """What the files and folders in ``folder`` take; each takes something."""
-    total = 0
-    for parent, folders, files in os.walk(folder):
-        for name in (*folders, *files):
+def _size_bytes(folder: Path) -> int | None:
+    """What the files and folders in ``folder`` take; each takes something. None where folders are so deep in one
+    another that what is in them cannot be counted."""
+    total, waiting = 0, [(folder, 0)]
+    while waiting:
+        parent, depth = waiting.pop()
+        try:
+            entries = list(os.scandir(parent))
+        except OSError as error:  # it went meanwhile, or nobody may look into it; or its path is too long
+            if error.errno == errno.ENAMETOOLONG:
+                return None
+            continue
+        for entry in entries:
             with contextlib.suppress(OSError):
-                total += max(_LEAST_FILE_BYTES, (Path(parent) / name).lstat().st_blocks * 512)
+                total += max(_LEAST_FILE_BYTES, entry.stat(follow_symlinks=False).st_blocks * 512)
+            if entry.is_dir(follow_symlinks=False):
+                if depth >= _MAX_DEPTH:
+                    return None
+                waiting.append((Path(entry.path), depth + 1))
     return total
-
-
-def _remove(folder: Path) -> None:
-    """``folder`` and all in it, also folders that the code made without the right to look into them."""
-
-    def remove_empty(_function: Any, path: str, _error: Any) -> None:
-        with contextlib.suppress(OSError):
-            Path(path).rmdir()
-
-    shutil.rmtree(folder, onerror=remove_empty)
 
 
 def _silent_end(status: int) -> Outcome:

@@ -59,7 +59,8 @@ def assert_apart_and_inside(boxes: list[Box], around: Box | None = None) -> None
 
 def nested(draw_one: random.Random, name: str, depth: int = 3) -> Step:
     """A step of any kind, with others within it; it writes the field ``name``."""
-    kind = draw_one.choice(("leaf", "when", "each", "parallel")) if depth else "leaf"
+    kinds = ("leaf", "when", "parallel", "each") if depth == 3 else ("leaf", "when", "parallel")
+    kind = draw_one.choice(kinds) if depth else "leaf"
     if kind == "leaf":
         return native(lambda q: q, writes=name, overwrite=True)
     inner = nested(draw_one, name, depth - 1)

@@ -41,7 +41,10 @@ def end(status: str = "succeeded", *, at: float = 110.0, **more: Any) -> Event:
 
 
 def seen(*events: Event) -> RunView:
-    view = RunView()
+    return seen_after(RunView(), *events)
+
+
+def seen_after(view: RunView, *events: Event) -> RunView:
     for event in events:
         view = view.apply(event)
     return view
@@ -55,6 +58,25 @@ def test_a_start_announces_every_step() -> None:
     view = seen(start())
     assert view.status is StepStatus.RUNNING
     assert [(one.name, one.status) for one in view.steps] == [(str(one["name"]), StepStatus.PENDING) for one in STEPS]
+
+
+def told(name: str, **more: Any) -> Event:
+    return Event(name, 103.0, {"run_id": "r", "step": "triage", **more})
+
+
+def test_retries_are_counted_while_they_happen() -> None:
+    """Before the step's end says how many there were; what is written anew stands on a line of its own."""
+    view = seen(start(), step("triage", "running"), token("triage", "tick"), told("router.retry"))
+    view = seen_after(view, token("triage", "ticket"), told("router.retry"))
+    assert (view.step("triage").retries, view.step("triage").text) == (2, {"reply": "tick\nticket\n"})
+    assert seen_after(view, step("triage", "succeeded", retries=2), told("router.retry")).step("triage").retries == 2
+
+
+def test_a_circuit_that_changes_is_seen_at_its_step() -> None:
+    """Why a step waits or fails at once is said where its route is."""
+    change = told("router.circuit", target="openai/big", state="open", reason="10 failures in a row")
+    view = seen(start(), step("triage", "running"), change)
+    assert view.step("triage").reason == "circuit of openai/big is open: 10 failures in a row"
 
 
 @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled", "skipped"])
