@@ -18,8 +18,8 @@ _ID_CHARS = 12
 
 
 def run_table(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """``id`` (its first characters, which are enough for ``lab.run``), ``pipeline``, ``state``, ``started`` (local time,
-    to the second), ``duration`` (a timedelta, to the millisecond), ``steps`` ("3/5": done and all), ``tokens``,
+    """``id`` (its first characters, which are enough for ``lab.run``), ``pipeline``, ``state``, ``started`` (to the
+    second, local time), ``duration`` (a timedelta, to the millisecond), ``steps`` ("3/5": done and all), ``tokens``,
     ``error``."""
     import pandas as pd  # slow to load, and needed here only
 
