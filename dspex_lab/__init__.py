@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 #: Where each public name lives.
 _HOMES: dict[str, tuple[str, ...]] = {
     "dspex_lab.programs": (
+        "ask",
         "chain_of_thought",
         "each",
         "module",
@@ -45,7 +46,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "dspex_lab.sessions": ("Session",),
     "dspex_lab.settings": ("PoolSpec", "Settings"),
     "dspex_lab.router": ("Budget", "CachePolicy", "RetryPolicy"),
-    "dspex_lab.pipelines": ("PastRun", "Pipeline", "Program", "Run", "RunResult"),
+    "dspex_lab.pipelines": ("PastRun", "Pipeline", "Program", "Question", "Run", "RunResult"),
     "dspex_lab.calls": ("Call", "Chunk", "LmSpec", "Result", "Usage"),
     "dspex_lab.errors": (
         "BudgetExceeded",

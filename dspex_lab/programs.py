@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "ask",
     "chain_of_thought",
     "each",
     "module",
@@ -115,6 +116,12 @@ def native(function: Callable[..., Any] | str, **options: Any) -> Program:
 def template(text: str, **options: Any) -> Program:
     """A Jinja2 template as a program; its variables are its inputs. Raises ``TemplateError``."""
     return _program(pipelines.template(text, **options))
+
+
+def ask(question: str, **options: Any) -> Program:
+    """A question to people, in the form of the run's panel or by ``run.answer(...)``; what they fill in is what it
+    writes. Options: ``shows``, ``answer``, ``default``, ``timeout_s``, ``namespace``, ``overwrite``."""
+    return _program(pipelines.ask(question, **options))
 
 
 def parallel(**steps: Any) -> Program:

@@ -65,6 +65,8 @@ class PoolSpec(BaseModel):
     sandbox: Literal["off", "on"] = "off"
     op_timeout_s: float = Field(default=600.0, gt=0)
     queue_limit: int = Field(default=1000, ge=1)
+    #: What the arguments of the pool's calls may take in the host together; those in shared memory do not count.
+    queue_limit_mb: int = Field(default=256, ge=1)
     #: What the pool is good for, in words of your own: calls may ask for them (``needs``).
     labels: tuple[str, ...] = ()
     #: How long a cancelled call may take to stop before its worker is killed.
@@ -177,6 +179,11 @@ class Settings(BaseSettings):
     def trace_file(self) -> Path:
         """Where the host keeps runs, events and spans: an SQLite file of mode 0600."""
         return self.runtime_dir / "traces.sqlite"
+
+    @property
+    def jobs_dir(self) -> Path:
+        """Where the host keeps what jobs came to, for a day after: files of mode 0600."""
+        return self.runtime_dir / "jobs"
 
     @property
     def journal_file(self) -> Path:

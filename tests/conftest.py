@@ -22,6 +22,8 @@ from typing import Any
 import psutil
 import pytest
 import zmq
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from zmq.utils import garbage
 
 __all__ = ["ended_host", "lab_runtime_dir"]
@@ -34,6 +36,10 @@ SHARED_MEMORY_PREFIXES = ("psm_", "dspex")
 
 # A shell that starts the tests in the background has SIGINT ignored for them; those that interrupt would wait in vain.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says how busy the machine is; a test that hangs has pytest's time limit.
+hypothesis_settings.register_profile("dspex-lab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("dspex-lab")
 
 _contexts: weakref.WeakSet[zmq.Context[Any]] = weakref.WeakSet()
 _make_context = zmq.Context.__init__

@@ -37,8 +37,9 @@ PIPELINE = """Define a pipeline, and run it if asked to.
 Each assignment is a step. A step reads the fields that it needs by name, and writes its own; steps that do not need
 one another run at the same time. What is missing or of the wrong type is an error at its line before anything runs.
 
-Steps:    predict  chain_of_thought  react  program_of_thought  module  native  template  parallel  when  each
-Options:  pool=  lm=  timeout_s=  retry=  fallback=  cache=  stream=  route=  output_retries=  overwrite=
+Steps:    predict  chain_of_thought  react  program_of_thought  module  native  template  ask  parallel  when  each
+          ask("All right?", shows=["reply"], answer="approved: bool") waits for your answer in a form
+Options:  pool=  lm=  timeout_s=  retry=  fallback=  cache=  stream=  route=  output_retries=  overwrite=  optional=
 
     --run name=value ...   run it with these inputs (Python expressions), in a live panel
     --resume               go on with the last run that has not come to its end, also after a restart

@@ -72,7 +72,7 @@ def show_run(lab: Lab, run: Run, *, is_background: bool = False) -> None:
 
     Raises the run's error; an interrupt cancels it.
     """
-    panel = RunPanel(run.plan.name, on_cancel=run.cancel)
+    panel = RunPanel(run.plan.name, on_cancel=run.cancel, on_answer=run.answer_form)
 
     async def feed() -> None:
         async for event in run.events():
@@ -81,6 +81,7 @@ def show_run(lab: Lab, run: Run, *, is_background: bool = False) -> None:
     fed: Future[None] | None = None
     try:
         panel.display()
+        run.is_shown = panel.is_live
         fed = lab.portal.start(feed)
         if is_background:
             # On a thread of its own: it waits for the panel, and the lab's event loop must not.

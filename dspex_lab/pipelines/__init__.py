@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dspex_lab.pipelines.asking import ask
 from dspex_lab.pipelines.batch import (
     Batch,
     BatchStarter,
@@ -33,11 +34,13 @@ from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.past_run import PastRun
 from dspex_lab.pipelines.plan import Plan, PlanWarning
 from dspex_lab.pipelines.program import Pipeline, Program, RunStream, pipeline
+from dspex_lab.pipelines.question import Question
 from dspex_lab.pipelines.record import Record
 from dspex_lab.pipelines.result import Metrics, RunResult, RunState, StepMetrics
-from dspex_lab.pipelines.run import Run, TextChunk
+from dspex_lab.pipelines.run import Run
 from dspex_lab.pipelines.run_table import run_table
 from dspex_lab.pipelines.steps import Step
+from dspex_lab.pipelines.telling import TextChunk
 
 __all__ = [
     "CONSTRUCTORS",
@@ -57,6 +60,7 @@ __all__ = [
     "Plan",
     "PlanWarning",
     "Program",
+    "Question",
     "Record",
     "Run",
     "RunOptions",
@@ -68,6 +72,7 @@ __all__ = [
     "Step",
     "StepMetrics",
     "TextChunk",
+    "ask",
     "chain_of_thought",
     "compile_cell",
     "compile_plan",

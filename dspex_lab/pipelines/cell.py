@@ -26,7 +26,7 @@ from dspex_lab.pipelines.steps import Each, HasStep, Leaf, Nested, Parallel, Ste
 __all__ = ["compile_cell"]
 
 #: The constructors that read signatures, and so need the user's classes.
-_SIGNED = frozenset({"chain_of_thought", "module", "predict", "program_of_thought", "react"})
+_SIGNED = frozenset({"ask", "chain_of_thought", "module", "predict", "program_of_thought", "react"})
 
 
 def compile_cell(
@@ -74,7 +74,8 @@ def compile_cell(
             "The cell names no step.",
             hint='Assign one: answer = predict("question -> answer").',
         )
-    return Pipeline(name, steps, start=start, start_batch=start_batch, source=Source(shown, places), warnings=warnings)
+    source = Source(shown, places)
+    return Pipeline(name, steps, start=start, start_batch=start_batch, source=source, warnings=warnings)
 
 
 def _parse(shown: str, file: str) -> ast.Module:

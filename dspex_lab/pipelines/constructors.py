@@ -14,6 +14,7 @@ from typing import Any
 
 from dspex_lab.calls import ANY_POOL, LmSpec, Needs
 from dspex_lab.errors import ConfigurationError, PipelineError
+from dspex_lab.pipelines.asking import ask
 from dspex_lab.pipelines.conditions import fields_read
 from dspex_lab.pipelines.fallbacks import fallbacks, with_fitting_fallbacks
 from dspex_lab.pipelines.fields import Read, Write
@@ -205,6 +206,7 @@ def each(step: Any, *, over: str, item: str | None = None, concurrency: int = 8)
 CONSTRUCTORS: Mapping[str, Callable[..., Step]] = {
     function.__name__: function
     for function in (
+        ask,
         chain_of_thought,
         each,
         module,

@@ -20,17 +20,18 @@ from dspex_lab.errors import (
     HostUnavailable,
     LabError,
     PipelineError,
-    PythonError,
 )
-from dspex_lab.pipelines.failures import as_lab_error, as_pipeline_error
+from dspex_lab.pipelines.answerable import Answerable
+from dspex_lab.pipelines.failures import late_error, run_error
+from dspex_lab.pipelines.graph import Graph
 from dspex_lab.pipelines.journal.entry import Entry
 from dspex_lab.pipelines.journal.records import INTERRUPTED
 from dspex_lab.pipelines.plain import plain_values
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.progress import BlockProgress
+from dspex_lab.pipelines.questions import Questions
 from dspex_lab.pipelines.result import TRANSITIONS, Metrics, RunResult, RunState, usage_data
 from dspex_lab.pipelines.runner import PlanRun, RunSettings
-from dspex_lab.pipelines.source import worker_line
 from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.pipelines.tape import Tape
 from dspex_lab.pipelines.telling import Telling, TextChunk
@@ -48,7 +49,7 @@ CANCEL_GRACE_S = 0.8
 JOURNAL_GRACE_S = 1.0
 
 
-class Run:
+class Run(Answerable):
     """A run under way or over. ``run.result()`` or ``await run`` waits for its end; an interrupt cancels it."""
 
     def __init__(
@@ -72,6 +73,7 @@ class Run:
         self._portal = portal
         self._entry = entry
         self._resume = resume
+        self._questions = Questions(settings.run_id, router.clock, self._telling.emit, self._wait_for_people)
         self._work = PlanRun(
             plan,
             router,
@@ -79,6 +81,7 @@ class Run:
             emit=self._telling.emit,
             clock=self._clock,
             memory=entry,
+            ask=self._questions.ask,
             threads=portal.threads,
         )
         if entry is not None:
@@ -130,11 +133,13 @@ class Run:
 
     def result(self, timeout_s: float | None = None) -> RunResult:
         """Wait for the end. Raises the run's error, ``Cancelled`` after a cancel, ``DeadlineExceeded`` when it has not
-        ended in time (it goes on then). An interrupt cancels the run."""
+        ended in time (it goes on then). An interrupt cancels the run. What it asks meanwhile is written out, unless a
+        panel shows it."""
         if _running_loop() is self._portal.loop:
             raise RuntimeError("This is the lab's own event loop: use `await run` here.")
         try:
-            return self._done.result(timeout_s)
+            with self._questions.told_to(self._write_out):
+                return self._done.result(timeout_s)
         except FutureTimeoutError:
             raise DeadlineExceeded(
                 f"The run has not ended within {timeout_s:g} s.", hint="It goes on; cancel it with run.cancel()."
@@ -207,6 +212,11 @@ class Run:
         for event in self._telling.events.snapshot():
             view = view.apply(event)
         return view
+
+    @property
+    def graph(self) -> Graph:
+        """The plan's picture with the state of each step as it is now; a notebook shows it."""
+        return Graph(self.plan, self.view)
 
     def __repr__(self) -> str:
         over = sum(1 for one in self.plan.block.steps if one.name in self._work.book.figures)
@@ -310,7 +320,7 @@ class Run:
         """How the run ends, as its work ended; work that did not stop in time counts as cancelled, and work that was
         stopped because the run ``is_late`` as failed."""
         if is_late:
-            return RunState.FAILED, None, self._late()
+            return RunState.FAILED, None, late_error(self.plan.name, self._settings.options.timeout_s or 0.0)
         if not work.done() or work.cancelled():
             return RunState.CANCELLED, None, self._cancelled()
         error = work.exception()
@@ -324,16 +334,7 @@ class Run:
         return INTERRUPTED if self._is_left and state is RunState.CANCELLED else str(state)
 
     def _told(self, error: BaseException) -> LabError:
-        """The run's error: a program's own as it is, a pipeline's with its step and all that failed."""
-        known = dict(self._work.errors)
-        step = next((name for name, one in known.items() if one is error), None)
-        where = next((self.plan.source.where(one.path) for one in self.plan.block if one.name == step), "")
-        first = as_lab_error(error, self.plan.name) if isinstance(error, Exception) else LabError(str(error))
-        if self._is_program:
-            if isinstance(first, PythonError):
-                first.where = first.where or worker_line(first.traceback)
-            return first
-        return as_pipeline_error(first, step, where, tuple(one for one in known.values() if one is not error))
+        return run_error(self.plan, error, self._work.errors, is_program=self._is_program)
 
     def _end(self, state: RunState, *, outputs: Mapping[str, Any] | None = None, error: LabError | None = None) -> None:
         self._ended = self._clock.monotonic()
@@ -367,14 +368,16 @@ class Run:
                 raise RuntimeError(f"A run that is {self._state} cannot become {state}.")
             self._state = state
 
-    def _late(self) -> DeadlineExceeded:
-        return DeadlineExceeded(
-            f"The run of {self.plan.name} took longer than {self._settings.options.timeout_s:g} s.",
-            hint="Give it more with options(timeout_s=...).",
-        )
-
     def _cancelled(self) -> Cancelled:
         return Cancelled(f"The run of {self.plan.name} was cancelled.")
+
+    def _wait_for_people(self, is_waiting: bool) -> None:
+        state = RunState.WAITING if is_waiting else RunState.RUNNING
+        if self._state not in (RunState.RUNNING, RunState.WAITING) or self._state is state:
+            return
+        self._move_to(state)
+        if self._entry is not None:
+            self._entry.note(state)
 
     def _warn(self, message: str, step: str | None) -> None:
         self._telling.emit("pipeline.warning", None, run_id=self.id, step=step, message=message)

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import isawaitable
-from typing import Any
+from typing import Any, Protocol
 
 from dspex_lab.calls import Priority, TraceContext
 from dspex_lab.clock import Clock
 from dspex_lab.errors import Cancelled, LabError
+from dspex_lab.pipelines.asking import ASK, Form
 from dspex_lab.pipelines.book import RunBook
 from dspex_lab.pipelines.group import FirstErrorGroup
 from dspex_lab.pipelines.memory import DECISION, Remembered, StepMemory, decision_key, item_place
@@ -30,7 +31,15 @@ from dspex_lab.router import Account, EmitEvent, Outcome, Router, RunContext, ca
 from dspex_lab.telemetry.spans import new_span_id
 from dspex_lab.threads import Threads
 
-__all__ = ["PlanRun", "RunSettings"]
+__all__ = ["AskPeople", "PlanRun", "RunSettings"]
+
+
+class AskPeople(Protocol):
+    """How a step that asks gets its answer; ``Questions.ask`` is one."""
+
+    async def __call__(
+        self, step: str, key: str, form: Form, inputs: Values, *, timeout_s: float | None
+    ) -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ class PlanRun:
         emit: EmitEvent,
         clock: Clock,
         memory: StepMemory | None = None,
+        ask: AskPeople | None = None,
         threads: Threads | None = None,
     ) -> None:
         self._plan = plan
@@ -65,6 +75,7 @@ class PlanRun:
         self._settings = settings
         self._emit = emit
         self._memory = memory
+        self._ask = ask
         self._threads = threads
         self._clock = clock
         self.book = RunBook(settings.run_id, emit, clock)
@@ -181,7 +192,7 @@ class PlanRun:
         outcome: Outcome | None = None
         try:
             if isinstance(step.step, Leaf):
-                outcome = await self._leaf(step, step.step, inputs, begun)
+                outcome = await self._leaf(step, step.step, inputs, key, begun)
                 outputs: Values = outcome.outputs
             else:
                 outputs = await self._composite(step, inputs, key)
@@ -213,7 +224,9 @@ class PlanRun:
             self.book.resumed(step, known)
         return known
 
-    async def _leaf(self, step: PlanStep, leaf: Leaf, inputs: Values, begun: Failure | None) -> Outcome:
+    async def _leaf(self, step: PlanStep, leaf: Leaf, inputs: Values, key: str, begun: Failure | None) -> Outcome:
+        if leaf.operation.kind == ASK and self._ask is not None:
+            return await self._ask(step.name, key, Form.of(leaf), inputs, timeout_s=leaf.options.timeout_s)
         if begun is not None:
             return await self._router.execute(
                 leaf.operation, inputs, options=leaf.options, context=begun.context, begun=begun.error

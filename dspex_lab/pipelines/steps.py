@@ -95,7 +95,7 @@ def as_step(value: Any, name: str = "step") -> Step:
     elif isinstance(value, str) and "->" in value:
         hint = f"Say what is to be done with the signature: predict({value!r})."
     else:
-        hint = "A step is made by predict, chain_of_thought, react, native, template, parallel, when or each."
+        hint = "A step is made by predict, chain_of_thought, react, native, template, ask, parallel, when or each."
     raise PipelineError(f"{name} is no step but {_article(type(value).__name__)}.", name, hint=hint)
 
 

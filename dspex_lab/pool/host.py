@@ -22,6 +22,7 @@ from dspex_lab.errors import HostUnavailable, LabError, ProtocolError, WorkerLos
 from dspex_lab.folders import remove_tree
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.health import HealthLimits, enforce, examine, excuse
+from dspex_lab.pool.job_files import JobFiles
 from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.ledger import open_ledger
 from dspex_lab.pool.lifecycle import KernelLifecycle
@@ -83,7 +84,7 @@ class Host:
         self.kernels = KernelLifecycle(self.folder, self.connection, self.settings, self._worker_exited)
         self.workforce = Workforce(self.settings.pools, self.kernels, self._clock)
         self.ledger = open_ledger(self.settings, self._clock)
-        self.jobs = JobBook(self._clock)
+        self.jobs = JobBook(self._clock, JobFiles(self.settings.jobs_dir))
         self.broker = Broker(self.workforce, self, self._clock, on_begin=self.jobs.begun, on_end=self._call_ended)
         self._parcels = Parcels(self.connection.host_id, self.broker)
         self._orders = Orders(
@@ -221,8 +222,7 @@ class Host:
         broker = self.broker
         match message:
             case Submit():
-                self._parcels.check(peer, message.segments)
-                broker.submit(peer, message, payload)
+                self._parcels.submit(peer, message, payload)
             case ChunkOut():
                 broker.chunk(peer, message)
             case Done():
@@ -270,6 +270,8 @@ class Host:
     def _call_ended(self, call: CallRecord, done: Done | None, payload: Frames, error: dict[str, Any]) -> None:
         self.ledger.ended(call, done, error)
         self.jobs.ended(call, done, payload, error)
+        if call.submit.detached:
+            self._parcels.drop(call.submit.segments)
 
     def _worker_exited(self, worker_id: str, status: int, reason: str) -> None:
         self.broker.worker_exited(worker_id, status, reason)

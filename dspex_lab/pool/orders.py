@@ -115,7 +115,7 @@ class Orders:
     def jobs_cancel(self, job: str) -> None:
         """Stop a detached call, whoever made it; one that has ended is left as it is."""
         call = self.jobs.call(job)
-        if call.submit.id in self.broker.calls:
+        if call is not None:
             self.broker.stop_call(call, Cancelled("The job was cancelled."))
 
     def session_open(self, peer: bytes, /, pool: str, idle_expiry_s: float) -> str:

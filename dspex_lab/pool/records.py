@@ -72,6 +72,9 @@ class CallRecord:
     submitted_at: float
     #: When nobody waits for the answer any more; None: no limit.
     deadline: float | None
+    #: The notebook at the root of it, in whose turn it waits.
+    owner: bytes = b""
+    size_bytes: int = 0
     phase: CallPhase = CallPhase.QUEUED
     worker_id: str | None = None
     started_at: float = 0.0
@@ -189,6 +192,8 @@ class PoolRecord:
     #: The sessions that wait for a worker; their owners take turns.
     checkouts: WaitingCalls = field(default_factory=WaitingCalls)
     counters: PoolCounters = field(default_factory=PoolCounters)
+    #: What the arguments of its calls take in the host, those that run included: they may have to run again.
+    held_bytes: int = 0
     #: A pool keeps no worker ready before its first call, or an order to start.
     is_awake: bool = False
     start_failures: int = 0
@@ -205,7 +210,7 @@ class PoolRecord:
         """Put the call at the end of its line: the pool's, or its session's."""
         submit, session = call.submit, call.session
         if session is None:
-            self.line(call).add(submit.id, call.caller, priority=submit.priority)
+            self.line(call).add(submit.id, call.owner, priority=submit.priority)
             return
         session.line.add(submit.id, call.caller)
         if session.needs_worker() and session.id not in self.checkouts:

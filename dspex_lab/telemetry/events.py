@@ -26,6 +26,8 @@ EVENT_NAMES = frozenset(
         "run.start",  # attributes: run_id, pipeline, steps (list of {"name", "kind", "reads", "writes"}), inputs
         "run.end",  # run_id, status ("succeeded" | "failed" | "cancelled"), duration_s, usage, error
         "pipeline.step",  # run_id, step, status ("running" | "succeeded" | "failed" | "cancelled" | "skipped"), ...
+        "run.question",  # run_id, id, step, text, shows, fields, default, asked_at, answer_by: people are asked
+        "run.answer",  # run_id, question (its id), step, by ("answer" | "default" | "withdrawn")
         "pipeline.warning",  # run_id, step (or None), message: something to know that stops no run
         "token",  # run_id, step, field, text, sent_at
         "router.route",  # run_id, step, operation, route ("native" | "python" | "hybrid"), reason, target

@@ -5,7 +5,9 @@ Pure: no thread, no clock, no widget. Times are seconds on any one clock that ne
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Batch", "Outbox", "TextPiece"]
 
@@ -28,6 +30,7 @@ class Batch:
     sent_at: float = 0.0
     has_state: bool = False
     has_texts: bool = False
+    messages: tuple[Mapping[str, Any], ...] = ()
 
 
 class Outbox:
@@ -40,10 +43,11 @@ class Outbox:
         self._sent_at = 0.0
         self._has_state = False
         self._has_texts = False
+        self._messages: list[Mapping[str, Any]] = []
 
     @property
     def is_empty(self) -> bool:
-        return not (self._pieces or self._has_state or self._has_texts)
+        return not (self._pieces or self._has_state or self._has_texts or self._messages)
 
     def put_text(self, piece: TextPiece, *, sent_at: float = 0.0) -> None:
         if not self._pieces:
@@ -59,6 +63,10 @@ class Outbox:
         """A view asked for everything: the next batch carries the state and every text from its beginning."""
         self._has_state = self._has_texts = True
 
+    def put_message(self, message: Mapping[str, Any]) -> None:
+        """A message of its own kind, which the next batch carries as it is."""
+        self._messages.append(message)
+
     def due_in(self, now: float) -> float | None:
         """Seconds until a batch is due, 0 when it is; None when nothing waits."""
         if self.is_empty:
@@ -72,8 +80,10 @@ class Outbox:
             self._sent_at,
             self._has_state,
             self._has_texts,
+            tuple(self._messages),
         )
         self._pieces.clear()
+        self._messages.clear()
         self._sent_at, self._has_state, self._has_texts = 0.0, False, False
         self._last_taken = now
         return batch

@@ -5,13 +5,14 @@ Figures are sent as numbers, times as seconds since the run's start, so that nei
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dspex_lab.telemetry.run_view import RunView, StepView
 from dspex_lab.telemetry.run_view.formats import error_title, notes, shorten, value_text
 from dspex_lab.widgets.outbox import Batch
 
-__all__ = ["state_message", "texts_message", "tokens_message"]
+__all__ = ["refused_message", "state_message", "texts_message", "tokens_message"]
 
 #: A value longer than this is cut in the panel; the notebook's own variable has all of it.
 _MAX_VALUE_CHARS = 20_000
@@ -29,12 +30,20 @@ def state_message(view: RunView, *, now: float, is_cancelling: bool = False, can
             "tokens_per_s": view.tokens_per_s,
             "cost": view.usage.cost,
             "error": _error(view.untold_error),
+            "warnings": list(view.warnings),
             "is_over": view.is_over,
             "is_cancelling": is_cancelling and not view.is_over,
             "can_cancel": can_cancel,
         },
         "steps": [_step(view, depth, step, now) for depth, step in view.rows()],
+        "questions": [_question(one, now) for one in view.questions],
     }
+
+
+def refused_message(question: str, attempt: int, faults: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What is wrong with an answer, field by field; ``attempt`` is the number that the page gave to it."""
+    told = [{"field": str(one.get("field") or ""), "message": str(one.get("message") or "")} for one in faults]
+    return {"kind": "refused", "question": question, "attempt": attempt, "faults": told}
 
 
 def tokens_message(view: RunView, batch: Batch) -> dict[str, Any]:
@@ -85,6 +94,20 @@ def _step(view: RunView, depth: int, step: StepView, now: float) -> dict[str, An
         "notes": notes(step),
         "outputs": [[name, shorten(value_text(value), _MAX_VALUE_CHARS)] for name, value in step.outputs.items()],
         "error": _error(step.error),
+    }
+
+
+def _question(question: Mapping[str, Any], now: float) -> dict[str, Any]:
+    answer_by = question.get("answer_by")
+    shows = (question.get("shows") or {}).items()
+    return {
+        "id": question["id"],
+        "step": question["step"],
+        "text": question["text"],
+        "shows": [[name, shorten(value_text(value), _MAX_VALUE_CHARS)] for name, value in shows],
+        "fields": list(question.get("fields") or ()),
+        "left_s": None if answer_by is None else max(0.0, answer_by - now),
+        "has_default": question.get("default") is not None,
     }
 
 

@@ -11,17 +11,18 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dspex_lab.calls import new_id
 from dspex_lab.clock import Clock, SystemClock
+from dspex_lab.errors import LabError, ValidationError
 from dspex_lab.telemetry.events import Event
-from dspex_lab.telemetry.run_view import RunView, render_html, render_text
+from dspex_lab.telemetry.run_view import RunView, render_html, render_questions_html, render_questions_text, render_text
 from dspex_lab.widgets.notebook import has_kernel, show
 from dspex_lab.widgets.outbox import Batch, Outbox, TextPiece
-from dspex_lab.widgets.panel_state import state_message, texts_message, tokens_message
+from dspex_lab.widgets.panel_state import refused_message, state_message, texts_message, tokens_message
 
 if TYPE_CHECKING:
     from dspex_lab.widgets.run_widget import RunWidget
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["PanelStatistics", "RunPanel"]
 
 log = logging.getLogger(__name__)
+
+#: Takes the answer to a question, by the question's id.
+OnAnswer = Callable[[str, Mapping[str, Any]], object]
 
 _WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
@@ -43,13 +47,21 @@ class PanelStatistics:
 
 
 class RunPanel:
-    """One run in one cell. ``on_cancel`` is called once, on a thread of the kernel's, when the reader cancels."""
+    """One run in one cell. ``on_cancel`` is called once, on a thread of the kernel's, when the reader cancels;
+    ``on_answer(question, values)`` when they answer a question, with what stands in the form's fields. It raises
+    ``ValidationError`` for what is no answer: the reader is told, field by field, and may try again."""
 
     def __init__(
-        self, pipeline: str = "", on_cancel: Callable[[], object] | None = None, *, clock: Clock | None = None
+        self,
+        pipeline: str = "",
+        on_cancel: Callable[[], object] | None = None,
+        *,
+        on_answer: OnAnswer | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._on_cancel = on_cancel
+        self._on_answer = on_answer
         self._changed = threading.Condition()
         self._view = RunView(pipeline=pipeline)
         self._outbox = Outbox()
@@ -59,12 +71,19 @@ class RunPanel:
         self._widget: RunWidget | None = None
         self._sender: threading.Thread | None = None
         self._is_displayed = False
+        self._stored_questions: tuple[Mapping[str, Any], ...] = ()
+        self._questions_id = ""
         self._statistics = PanelStatistics()
 
     @property
     def view(self) -> RunView:
         """The run as it stands."""
         return self._view
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is a front end that shows the run as it goes, and its questions."""
+        return self._widget is not None
 
     def statistics(self) -> PanelStatistics:
         return self._statistics
@@ -94,10 +113,10 @@ class RunPanel:
             return
         from dspex_lab.widgets.run_widget import RunWidget
 
-        self._widget = widget = RunWidget(state=self._state(self._view))
-        widget.on_msg(self._on_message)
-        view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-        show({_WIDGET_MIME: view, **self._static(self._view)}, display_id=self._display_id)
+        self._widget = RunWidget(state=self._state(self._view))
+        self._widget.on_msg(self._on_message)
+        model = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
+        show({_WIDGET_MIME: model, **self._static(self._view)}, display_id=self._display_id)
         # The context tells ipykernel which cell the messages belong to.
         context = contextvars.copy_context()
         self._sender = threading.Thread(target=context.run, args=(self._send_all,), name="run-panel", daemon=True)
@@ -168,6 +187,18 @@ class RunPanel:
             self._widget.send(texts_message(view))
         if batch.has_state or view.is_over:
             self._widget.state = self._state(view)
+        for message in batch.messages:
+            self._widget.send(message)
+        self._keep_questions(view)
+
+    def _keep_questions(self, view: RunView) -> None:
+        """What is asked, beside the panel: a notebook that is saved now shows it without a kernel."""
+        if view.questions == self._stored_questions:
+            return
+        is_update, self._stored_questions = bool(self._questions_id), view.questions
+        self._questions_id = self._questions_id or new_id()
+        stored = {"text/html": render_questions_html(view), "text/plain": render_questions_text(view)}
+        show(stored, display_id=self._questions_id, is_update=is_update)
 
     def _settle(self) -> None:
         """Replace the widget in the cell by what stays; a run that never began leaves nothing."""
@@ -183,9 +214,27 @@ class RunPanel:
                 self._changed.notify_all()
         elif kind == "cancel":
             self._cancel()
+        elif kind == "answer":
+            self._answer(content)
         elif kind == "unseen" and self._view.is_over and self._widget is not None:
             # Its last view is gone, since the static form took its place: a thousand runs leave no thousand widgets.
             self._widget.close()
+
+    def _answer(self, content: Mapping[str, Any]) -> None:
+        """An answer, which the page says again until it hears of it."""
+        asked, values, attempt = content.get("question"), content.get("values"), content.get("attempt")
+        is_open = any(one.get("id") == asked for one in self._view.questions)
+        if self._on_answer is None or not is_open or not isinstance(values, dict) or not isinstance(attempt, int):
+            return
+        try:
+            self._on_answer(str(asked), values)
+        except ValidationError as error:
+            faults = error.errors or ({"field": "", "message": error.message},)
+            with self._changed:
+                self._outbox.put_message(refused_message(str(asked), attempt, faults))
+                self._changed.notify_all()
+        except LabError:
+            log.debug("An answer came too late.", exc_info=True)
 
     def _cancel(self) -> None:
         with self._changed:

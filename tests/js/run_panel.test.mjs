@@ -75,3 +75,23 @@ test("the module asks for all texts when a piece is missing", async () => {
   hear({ kind: "tokens", pieces: [["reply", "text", 5, "customer"]], steps: {}, run: [1, null], sent_at: 0 });
   assert.deepEqual(await asked, { kind: "texts" });
 });
+
+const question = await import(load("question_view.js"));
+const field = (kind, more = {}) => ({ name: "x", kind, choices: [], default: null, allows_none: false, ...more });
+
+test("a control gives what the kernel takes", () => {
+  const choice = field("select", { choices: [1, "b"] });
+  assert.equal(question.readValue(field("checkbox"), { checked: false, value: "on" }), false);
+  assert.equal(question.readValue(field("number"), { value: "12345678901234567890" }), "12345678901234567890");
+  assert.equal(question.readValue(choice, { value: "0" }), 1);
+  assert.equal(question.readValue(choice, { value: "" }), undefined);
+  assert.equal(question.readValue({ ...choice, allows_none: true }, { value: "" }), null);
+});
+
+test("a default stands in its control", () => {
+  assert.equal(question.startText(field("text", { default: "hello" })), "hello");
+  assert.equal(question.startText(field("lines", { default: ["a", "b"] })), "a\nb");
+  assert.equal(question.startText(field("json", { default: { a: 1 } })), '{"a":1}');
+  assert.equal(question.startText(field("number", { default: 0 })), "0");
+  assert.equal(question.startText(field("text")), "");
+});

@@ -9,12 +9,27 @@ from typing import Any
 from dspex_lab.telemetry.run_view.reducer import RunView
 from dspex_lab.telemetry.run_view.steps import StepStatus, StepView
 
-__all__ = ["MARKS", "cost", "error_title", "notes", "rate", "seconds", "shorten", "summary", "tokens", "value_text"]
+__all__ = [
+    "MARKS",
+    "answer_line",
+    "cost",
+    "error_title",
+    "field_text",
+    "notes",
+    "rate",
+    "resume_line",
+    "seconds",
+    "shorten",
+    "summary",
+    "tokens",
+    "value_text",
+]
 
 #: A shape for each state, so that colour is never the only sign.
 MARKS: Mapping[StepStatus, str] = {
     StepStatus.PENDING: "○",
     StepStatus.RUNNING: "▶",
+    StepStatus.WAITING: "?",
     StepStatus.SUCCEEDED: "✓",
     StepStatus.FAILED: "✗",
     StepStatus.CANCELLED: "■",
@@ -80,6 +95,23 @@ def summary(view: RunView) -> list[str]:
     state = str(view.status) if view.duration_s is None else f"{view.status} in {seconds(view.duration_s)}"
     used = f"{usage.input_tokens:,} in · {written:,} out tokens" if usage.input_tokens else tokens(written)
     return [part for part in (state, used, rate(view.tokens_per_s), cost(usage.cost)) if part]
+
+
+def field_text(field: Mapping[str, Any]) -> str:
+    """A field of a question as one writes it: ``comment: str = ''``."""
+    default = "" if field.get("is_required") else f" = {field.get('default')!r}"
+    return f"{field.get('name')}: {field.get('type_text')}{default}"
+
+
+def answer_line(view: RunView, question: Mapping[str, Any]) -> str:
+    """The line of Python that answers a question."""
+    arguments = ", ".join(f"{field.get('name')}=..." for field in question.get("fields") or ())
+    return f'lab.run("{view.run_id[:8]}").answer({arguments})'
+
+
+def resume_line(view: RunView) -> str:
+    """The line of Python that goes on with a run whose process has gone, and asks again."""
+    return f'run = lab.run("{view.run_id[:8]}").resume()'
 
 
 def notes(step: StepView) -> list[str]:

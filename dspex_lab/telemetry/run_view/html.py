@@ -14,10 +14,13 @@ from typing import Any
 
 from dspex_lab.telemetry.run_view.formats import (
     MARKS,
+    answer_line,
     cost,
     error_title,
+    field_text,
     notes,
     rate,
+    resume_line,
     seconds,
     shorten,
     summary,
@@ -27,7 +30,7 @@ from dspex_lab.telemetry.run_view.formats import (
 from dspex_lab.telemetry.run_view.reducer import RunView
 from dspex_lab.telemetry.run_view.steps import StepStatus, StepView
 
-__all__ = ["render_html"]
+__all__ = ["render_html", "render_questions_html"]
 
 #: Longer values are cut; those that would fill a screen are folded.
 _MAX_VALUE_CHARS = 4000
@@ -36,6 +39,7 @@ _FOLD_CHARS = 700
 _COLOURS = {
     StepStatus.PENDING: "inherit",
     StepStatus.RUNNING: "var(--jp-info-color1, #1976d2)",
+    StepStatus.WAITING: "var(--jp-warn-color1, #f57c00)",
     StepStatus.SUCCEEDED: "var(--jp-success-color1, #388e3c)",
     StepStatus.FAILED: "var(--jp-error-color1, #d32f2f)",
     StepStatus.CANCELLED: "var(--jp-warn-color1, #f57c00)",
@@ -61,11 +65,24 @@ def render_html(view: RunView) -> str:
     """The run as a table: a row for each step with its state, route, tokens and time, its values and errors below."""
     body = "".join(_rows(view, depth, step) for depth, step in view.rows())
     failure = _error(view.untold_error) if view.untold_error else ""
+    failure += "".join(f'<div style="{_FAINT}">! {_text(warning)}</div>' for warning in view.warnings)
     below = f'<div style="margin: 8px 14px 0 40px">{failure}</div>' if failure else ""
     return (
         f'<div class="{_NO_MATH}" style="{_BOX}">{_head(view)}{below}'
         f'<table style="{_TABLE}"><tbody>{body}</tbody></table></div>'
     )
+
+
+def render_questions_html(view: RunView) -> str:
+    """What people are asked now, beside a panel that has the forms: for a notebook that is saved meanwhile. Where the
+    panel lives its style hides this."""
+    asked = "".join(
+        f'<div style="padding: 8px 14px">{_mark(StepStatus.WAITING)} '
+        f"<strong>{_text(str(one.get('step')))}</strong>{_question(view, one)}</div>"
+        for one in view.questions
+    )
+    again = f'<div style="padding: 0 14px; {_SMALL}">After a restart: <code>{_text(resume_line(view))}</code></div>'
+    return f'<div class="dspex-asked {_NO_MATH}" style="{_BOX}">{asked}{again}</div>' if asked else ""
 
 
 def _text(text: str) -> str:
@@ -104,7 +121,7 @@ def _rows(view: RunView, depth: int, step: StepView) -> str:
         f"</span>{_bar(view, step)}</td>"
         f'<td align="right" style="{_CELL}; {right}; padding-right: 14px; min-width: 62px">{time}</td></tr>'
     )
-    details = _details(step)
+    details = _details(step) + "".join(_question(view, one) for one in view.questions if one.get("step") == step.name)
     if not details:
         return row
     indent = f"padding: 0 14px 4px {40 + 24 * depth}px; text-align: left"
@@ -160,6 +177,15 @@ def _value(name: str, text: str) -> str:
     return f'<details><summary>{label}{begin}</summary><div style="{_WRAP}; margin: 4px 0">{shown}</div></details>'
 
 
+def _question(view: RunView, question: Mapping[str, Any]) -> str:
+    """What is asked, without a form: nobody would hear it."""
+    shown = "".join(_value(name, value_text(value)) for name, value in (question.get("shows") or {}).items())
+    fields = "".join(f"<li><code>{_text(field_text(field))}</code></li>" for field in question.get("fields") or ())
+    how = f'<div style="{_SMALL}">Answer it: <code>{_text(answer_line(view, question))}</code></div>'
+    title = f'<div style="color: {_COLOURS[StepStatus.WAITING]}; {_WRAP}">? {_text(str(question.get("text")))}</div>'
+    return f'{title}{shown}<ul style="margin: 2px 0">{fields}</ul>{how}'
+
+
 def _error(error: Mapping[str, Any]) -> str:
     title = f'<div style="color: {_COLOURS[StepStatus.FAILED]}; {_WRAP}">{_text(error_title(error))}</div>'
     hint = f'<div style="{_FAINT}">Hint: {_text(str(error["hint"]))}</div>' if error.get("hint") else ""
@@ -169,5 +195,5 @@ def _error(error: Mapping[str, Any]) -> str:
     pre = (
         f"{_WRAP}; background: none; margin: 4px 0; font: 12px/1.45 var(--jp-code-font-family, ui-monospace, monospace)"
     )
-    folded = f'<summary style="{_SMALL}">Traceback in the worker</summary><pre style="{pre}">{_text(trace)}</pre>'
+    folded = f'<summary style="{_SMALL}">Traceback</summary><pre style="{pre}">{_text(trace)}</pre>'
     return f"{title}{hint}<details>{folded}</details>"

@@ -17,6 +17,7 @@ from dspex_lab.telemetry.run_view.steps import StepStatus, StepView
 
 __all__ = ["RunView"]
 
+_MAX_WARNINGS = 20
 _USAGE_FIELDS = tuple(one.name for one in fields(Usage))
 
 
@@ -34,6 +35,10 @@ class RunView:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
     total: Usage | None = None
+    #: What people are asked now, as ``run.question`` tells it.
+    questions: tuple[Mapping[str, Any], ...] = ()
+    #: What is to be known of the run and stops it not.
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_over(self) -> bool:
@@ -255,15 +260,38 @@ def _run_end(view: RunView, event: Event) -> RunView:
         outputs=dict(told.get("outputs") or {}),
         error=_error(told.get("error")),
         total=_usage(told.get("usage")) or view.usage,
+        questions=(),
     )
 
 
 def _left_over(step: StepView, event: Event) -> StepView:
     """A step that the run's end found unfinished: one that ran was cancelled, one that waited was skipped."""
-    if step.status is StepStatus.RUNNING:
+    if step.status in (StepStatus.RUNNING, StepStatus.WAITING):
         took_s = event.time - step.started if step.started is not None else None
         return replace(step, status=StepStatus.CANCELLED, duration_s=took_s)
     return replace(step, status=StepStatus.SKIPPED) if step.status is StepStatus.PENDING else step
+
+
+def _question(view: RunView, event: Event) -> RunView:
+    view = view.with_step(event, lambda step: replace(step, status=StepStatus.WAITING))
+    return replace(view, status=StepStatus.WAITING, questions=(*view.questions, event.attributes))
+
+
+def _answer(view: RunView, event: Event) -> RunView:
+    told = event.attributes
+    left = tuple(one for one in view.questions if one.get("id") != told.get("question"))
+    if all(one.get("step") != told.get("step") for one in left):
+        view = view.with_step(event, _no_more_waiting)
+    return replace(view, status=view.status if left else StepStatus.RUNNING, questions=left)
+
+
+def _no_more_waiting(step: StepView) -> StepView:
+    return replace(step, status=StepStatus.RUNNING) if step.status is StepStatus.WAITING else step
+
+
+def _warning(view: RunView, event: Event) -> RunView:
+    message = str(event.attributes.get("message") or "")
+    return replace(view, warnings=(*view.warnings, message)[-_MAX_WARNINGS:]) if message else view
 
 
 def _usage(told: Any) -> Usage | None:
@@ -288,6 +316,9 @@ def _error(told: Any) -> Mapping[str, Any] | None:
 _CHANGES: Mapping[str, Callable[[RunView, Event], RunView]] = {
     "run.start": _run_start,
     "run.end": _run_end,
+    "run.question": _question,
+    "run.answer": _answer,
+    "pipeline.warning": _warning,
     "pipeline.step": _step,
     "token": _token,
     "router.route": _route,

@@ -23,10 +23,12 @@ _MIN_WINDOW_S = 0.05
 
 
 class StepStatus(StrEnum):
-    """Where a step is. ``pending`` and ``running`` are under way; the rest are ends."""
+    """Where a step is. ``pending``, ``running`` and ``waiting`` (for an answer of people's) are under way; the rest are
+    ends."""
 
     PENDING = "pending"
     RUNNING = "running"
+    WAITING = "waiting"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -34,7 +36,7 @@ class StepStatus(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        return self not in (StepStatus.PENDING, StepStatus.RUNNING)
+        return self not in (StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING)
 
 
 @dataclass(frozen=True, slots=True)

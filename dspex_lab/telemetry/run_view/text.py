@@ -7,8 +7,10 @@ from typing import Any
 
 from dspex_lab.telemetry.run_view.formats import (
     MARKS,
+    answer_line,
     cost,
     error_title,
+    field_text,
     notes,
     rate,
     seconds,
@@ -20,7 +22,7 @@ from dspex_lab.telemetry.run_view.formats import (
 from dspex_lab.telemetry.run_view.reducer import RunView
 from dspex_lab.telemetry.run_view.steps import StepStatus, StepView
 
-__all__ = ["render_text"]
+__all__ = ["render_questions_text", "render_text"]
 
 _INDENT = "  "
 
@@ -36,9 +38,17 @@ def render_text(view: RunView, *, width: int = 100) -> str:
         line = "  ".join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True) if size)
         lines.append(_INDENT + line.rstrip())
         lines += [_INDENT * (depth + 3) + detail for detail in _details(step)]
+        asked = [one for one in view.questions if one.get("step") == step.name]
+        lines += [_INDENT * (depth + 3) + detail for one in asked for detail in _question(view, one)]
+    lines += [f"{_INDENT}! {_one_line(warning)}" for warning in view.warnings]
     if view.untold_error:
         lines += [_INDENT + line for line in _error(view.untold_error)]
     return "\n".join(shorten(line, width) for line in lines)
+
+
+def render_questions_text(view: RunView) -> str:
+    """What people are asked now."""
+    return "\n".join(line for one in view.questions for line in _question(view, one))
 
 
 def _cells(depth: int, step: StepView) -> tuple[str, ...]:
@@ -63,6 +73,15 @@ def _details(step: StepView) -> Iterator[str]:
             yield f"{stream.field or 'text'}: {_one_line(stream.text)}"
     if step.error:
         yield from _error(step.error)
+
+
+def _question(view: RunView, question: Mapping[str, Any]) -> Iterator[str]:
+    yield f"? {_one_line(str(question.get('text')))}"
+    for name, value in (question.get("shows") or {}).items():
+        yield f"{name}: {_one_line(value_text(value))}"
+    for field in question.get("fields") or ():
+        yield f"→ {field_text(field)}"
+    yield f"Answer it: {answer_line(view, question)}"
 
 
 def _error(error: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const SHAPES = {
   pending: "M8 2.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11",
   running: "M8 2.5a5.5 5.5 0 0 1 5.5 5.5",
+  waiting: "M5.6 6a2.4 2.4 0 1 1 3.5 2.1c-.8.4-1.1.8-1.1 1.7M8 12.6v.1",
   succeeded: "M3.2 8.4l3.2 3.2l6.4-6.8",
   failed: "M4 4l8 8M12 4l-8 8",
   cancelled: "M4.5 4.5h7v7h-7z",
@@ -117,7 +118,7 @@ export class FailureView {
     this.title = this.node.appendChild(element("div", "failure-title"));
     this.hint = this.node.appendChild(element("div", "faint"));
     this.folded = /** @type {HTMLDetailsElement} */ (this.node.appendChild(document.createElement("details")));
-    this.folded.append(element("summary", "faint", "Traceback in the worker"));
+    this.folded.append(element("summary", "faint", "Traceback"));
     this.trace = this.folded.appendChild(element("pre", "trace"));
     this.node.hidden = true;
   }

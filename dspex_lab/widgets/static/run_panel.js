@@ -5,13 +5,14 @@
  * its place in its field, so that a view that opens late, or a message that came twice, never garbles it. Front ends
  * load one module: `modules.py` puts what is imported here into it.
  *
- * @typedef {import("./run_view.js").Run} Run
- * @typedef {import("./run_view.js").Step} Step
  * @typedef {import("./run_view.js").Tokens} Tokens
  * @typedef {import("./run_view.js").Texts} Texts
+ * @typedef {import("./run_view.js").State} State
+ * @typedef {{ kind: "refused", question: string, attempt: number, faults: import("./run_view.js").Fault[] }} Refused
+ * @typedef {{ kind: "answer", question: string, values: Record<string, any>, attempt: number }} Answer
  * @typedef {{
- *   get(name: "state"): { run?: Run, steps?: Step[] },
- *   send(content: { kind: "cancel" | "texts" | "unseen" }): void,
+ *   get(name: "state"): State,
+ *   send(content: { kind: "cancel" | "texts" | "unseen" } | Answer): void,
  *   on(name: string, callback: (value: any) => void): void,
  * }} Model
  */
@@ -74,6 +75,30 @@ export default () => {
     }
   };
 
+  /** The attempts that are on their way, by question. @type {Map<string, number>} */
+  const attempts = new Map();
+  let attempt = 0;
+
+  /** @param {Model} model @param {Answer} content */
+  const answer = (model, content, times = 10) => {
+    const isOpen = model.get("state").questions?.some(({ id }) => id === content.question);
+    if (!isOpen || attempts.get(content.question) !== content.attempt) return;
+    if (times <= 0) {
+      const faults = [{ field: "", message: "The kernel does not hear: it may be busy. Try again." }];
+      refuse({ kind: "refused", question: content.question, attempt: content.attempt, faults });
+      return;
+    }
+    model.send(content);
+    setTimeout(() => answer(model, content, times - 1), SUBSHELL_MS);
+  };
+
+  /** @param {Refused} message */
+  const refuse = ({ question, attempt, faults }) => {
+    if (attempts.get(question) !== attempt) return; // said of an answer that was mended meanwhile
+    attempts.delete(question);
+    for (const view of views) view.refuse(question, faults);
+  };
+
   /** Say it until the kernel says that it heard. @param {Model} model */
   const cancel = (model, times = 10) => {
     const { run } = model.get("state");
@@ -95,7 +120,11 @@ export default () => {
           if (!signal.aborted) model.send({ kind: "texts" });
         }, SUBSHELL_MS);
       };
-      model.on("msg:custom", (/** @type {Tokens | Texts} */ message) => {
+      model.on("msg:custom", (/** @type {Tokens | Texts | Refused} */ message) => {
+        if (message.kind === "refused") {
+          refuse(message);
+          return;
+        }
         if (message.kind === "texts") {
           for (const [step, field, at, text] of message.pieces) stream(step, field).reset(at, text);
           for (const view of views) fill(view, model);
@@ -116,7 +145,15 @@ export default () => {
 
     /** @param {{ model: Model, el: HTMLElement, signal: AbortSignal }} props */
     render({ model, el, signal }) {
-      const view = new RunView(el, () => cancel(model), signal);
+      const actions = {
+        cancel: () => cancel(model),
+        /** @param {string} question @param {Record<string, any>} values */
+        answer: (question, values) => {
+          attempts.set(question, ++attempt);
+          answer(model, { kind: "answer", question, values, attempt });
+        },
+      };
+      const view = new RunView(el, actions, signal);
       views.add(view);
       signal.addEventListener(
         "abort",

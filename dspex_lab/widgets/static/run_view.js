@@ -2,11 +2,11 @@
  * What is seen of a run: a head, a row for each step, growing text, and a button to cancel. Knows the DOM and plain
  * data (see `panel_state.py`), and nothing of widgets: it can stand in a cell or in a side panel.
  *
- * @typedef {"pending" | "running" | "succeeded" | "failed" | "cancelled" | "skipped"} Status
+ * @typedef {"pending" | "running" | "waiting" | "succeeded" | "failed" | "cancelled" | "skipped"} Status
  * @typedef {{ title: string, hint: string, traceback: string }} Failure
  * @typedef {{
  *   pipeline: string, status: Status, elapsed_s: number, input_tokens: number, output_tokens: number,
- *   tokens_per_s: number | null, cost: number | null, error: Failure | null,
+ *   tokens_per_s: number | null, cost: number | null, error: Failure | null, warnings: string[],
  *   is_over: boolean, is_cancelling: boolean, can_cancel: boolean,
  * }} Run
  * @typedef {{
@@ -21,9 +21,14 @@
  *   steps: Record<string, [tokens: number, tokens_per_s: number | null, first_token_s: number | null]>,
  * }} Tokens
  * @typedef {{ kind: "texts", pieces: Piece[] }} Texts
+ * @typedef {import("./question_view.js").Question} Question
+ * @typedef {import("./question_view.js").Fault} Fault
+ * @typedef {{ run?: Run, steps?: Step[], questions?: Question[] }} State
+ * @typedef {{ cancel(): void, answer(question: string, values: Record<string, any>): void }} Actions
  */
 
 import { FailureView, FieldView, Icon, beganAt, cost, element, rate, seconds, setText, ticking } from "./elements.js";
+import { QuestionView } from "./question_view.js";
 
 /** One row: state, name, route, bar and time; below it the fields as they grow and the error. */
 class StepView {
@@ -104,7 +109,7 @@ class StepView {
   tick(now, total) {
     const { step } = this;
     if (!step) return;
-    const isRunning = step.status === "running";
+    const isRunning = step.status === "running" || step.status === "waiting";
     const took = isRunning ? (now - this.since) / 1000 : step.took_s;
     setText(this.time, took === null ? "" : isRunning ? ticking(took) : seconds(took));
     if (step.begun_s === null || took === null || total <= 0) {
@@ -127,10 +132,12 @@ export class RunView {
   /** @type {[number, number | null]} */
   live = [0, null];
   status = "";
+  /** @type {Map<string, QuestionView>} */
+  questions = new Map();
 
-  /** @param {HTMLElement} el @param {() => void} onCancel @param {AbortSignal} signal */
-  constructor(el, onCancel, signal) {
-    this.onCancel = onCancel;
+  /** @param {HTMLElement} el @param {Actions} actions @param {AbortSignal} signal */
+  constructor(el, actions, signal) {
+    this.actions = actions;
     this.signal = signal;
     this.root = el.appendChild(element("section", "run"));
     // JupyterLab's shortcuts would take Enter and Space away from the button.
@@ -151,6 +158,7 @@ export class RunView {
     this.done = this.progress.appendChild(element("div", "done"));
     this.failure = new FailureView();
     this.root.append(this.failure.node);
+    this.warnings = this.root.appendChild(element("div", "warnings faint"));
     this.list = this.root.appendChild(element("ol", "steps"));
     this.spoken = this.root.appendChild(element("div", "spoken"));
     this.spoken.setAttribute("aria-live", "polite");
@@ -162,11 +170,11 @@ export class RunView {
     this.button.disabled = true;
     setText(this.button, "Cancelling…");
     setText(this.spoken, "Cancelling the run.");
-    this.onCancel();
+    this.actions.cancel();
   }
 
-  /** @param {{ run?: Run, steps?: Step[] }} state */
-  set({ run, steps = [] }) {
+  /** @param {State} state */
+  set({ run, steps = [], questions = [] }) {
     if (!run) return;
     const now = performance.now();
     this.run = run;
@@ -180,14 +188,16 @@ export class RunView {
     this.button.disabled = run.is_over || run.is_cancelling;
     this.button.hidden = !run.can_cancel || run.is_over;
     setText(this.button, run.is_cancelling ? "Cancelling…" : "Cancel");
-    const over = steps.filter((step) => !["pending", "running"].includes(step.status)).length;
+    const over = steps.filter((step) => !["pending", "running", "waiting"].includes(step.status)).length;
     this.progress.setAttribute("aria-valuemax", String(steps.length));
     this.progress.setAttribute("aria-valuenow", String(over));
     this.done.style.width = `${steps.length ? (100 * over) / steps.length : 0}%`;
     this.failure.set(run.error);
+    setText(this.warnings, (run.warnings ?? []).map((text) => `! ${text}`).join("\n"));
     for (const step of steps) this.step(step.name).set(step, now);
     this.order(steps);
-    this.say(run, steps);
+    this.ask(questions, now);
+    this.say(run, steps, questions);
     this.tick();
   }
 
@@ -208,14 +218,39 @@ export class RunView {
     });
   }
 
-  /** Tell screen readers of a change of state, and of nothing else. @param {Run} run @param {Step[]} steps */
-  say(run, steps) {
-    const status = `${run.status} ${steps.map((step) => step.status).join(" ")}`;
+  /** A form for each open question, at its step; what is being filled in stays as it is. @param {Question[]} questions @param {number} now */
+  ask(questions, now) {
+    const open = new Set(questions.map((question) => question.id));
+    for (const [id, view] of this.questions) if (!open.has(id)) (view.node.remove(), this.questions.delete(id));
+    for (const question of questions) {
+      let view = this.questions.get(question.id);
+      if (!view) {
+        view = new QuestionView(question, (values) => this.actions.answer(question.id, values), this.signal);
+        this.questions.set(question.id, view);
+        this.step(question.step).body.append(view.node);
+      }
+      view.until = question.left_s === null ? null : now + question.left_s * 1000;
+    }
+  }
+
+  /** @param {string} question @param {Fault[]} faults */
+  refuse(question, faults) {
+    this.questions.get(question)?.refuse(faults);
+  }
+
+  /**
+   * Tell screen readers of a change of state, and of nothing else.
+   * @param {Run} run @param {Step[]} steps @param {Question[]} questions
+   */
+  say(run, steps, questions) {
+    const asked = questions.map((question) => question.id).join(" ");
+    const status = `${run.status} ${steps.map((step) => step.status).join(" ")} ${asked}`;
     if (status === this.status) return;
     this.status = status;
     const running = steps.filter((step) => step.status === "running").map((step) => step.name);
     const failed = steps.filter((step) => step.status === "failed").map((step) => step.name);
     const parts = [`Run ${run.status}.`, failed.length && `Failed: ${failed.join(", ")}.`];
+    for (const question of questions) parts.push(`${question.step} asks: ${question.text}`);
     if (!run.is_over && running.length) parts.push(`Running: ${running.join(", ")}.`);
     setText(this.spoken, parts.filter(Boolean).join(" "));
   }
@@ -248,6 +283,7 @@ export class RunView {
     const total = run.is_over ? run.elapsed_s : (now - this.since) / 1000;
     setText(this.elapsed, run.status === "pending" ? "" : run.is_over ? seconds(total) : ticking(total));
     for (const step of this.steps.values()) step.tick(now, total);
+    for (const view of this.questions.values()) if (view.until !== null) view.tick((view.until - now) / 1000);
     this.total();
   }
 }

@@ -13,6 +13,7 @@ import comm
 import pytest
 from comm.base_comm import BaseComm
 
+from dspex_lab.errors import ValidationError
 from dspex_lab.telemetry.events import Event
 from dspex_lab.testing.clock import FakeClock
 from dspex_lab.widgets import RunPanel, run_panel
@@ -300,3 +301,76 @@ def test_the_room_is_cheap_to_import() -> None:
     code = "import sys, dspex_lab.widgets; print(*{'ipywidgets', 'anywidget', 'IPython', 'dspy'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == ""
+
+
+# --- questions ----------------------------------------------------------------------------------------------------
+
+
+def ask(panel: RunPanel, name: str = "q") -> None:
+    field = {"name": "approved", "kind": "checkbox", "type_text": "bool", "is_required": True}
+    told = {"id": name, "step": "reply", "text": "Well?", "shows": {"draft": {"a": 1}}, "fields": [field]}
+    emit(panel, "run.question", **told, default=None, answer_by=160.0)
+
+
+def test_a_question_is_in_the_state_and_in_what_is_stored(page: Page) -> None:
+    """The page gets its form, and a saved notebook shows what is asked until it is answered."""
+    panel = RunPanel(pipeline="support", on_answer=lambda *_: None, clock=FakeClock(100.0))
+    panel.display()
+    begin(panel)
+    ask(panel)
+    state = page.next("state")
+    while not state["questions"]:
+        clock_of(panel).advance(0.1)
+        state = page.next("state")
+    (question,) = state["questions"]
+    assert (question["text"], question["shows"], question["has_default"]) == ("Well?", [["draft", '{"a": 1}']], False)
+    assert 59 < question["left_s"] <= 60
+    emit(panel, "run.answer", question="q", step="reply", by="answer")
+    panel.finish(timeout_s=0.1)
+    asked = ["Well?" in bundle["text/html"] for bundle, _ in page.shown]
+    assert asked.index(True) > 0
+    assert not any(asked[asked.index(True) + 1 :])
+
+
+def test_an_answer_reaches_the_run_and_a_wrong_one_comes_back(page: Page) -> None:
+    """What was typed is handed over with the question's id; faults go back with the number of the attempt."""
+    given: list[tuple[str, Any]] = []
+
+    def answer(question: str, values: Any) -> None:
+        given.append((question, values))
+        if not values:
+            raise ValidationError("no", ({"field": "approved", "message": "It is missing.", "input": None},))
+
+    panel = RunPanel(pipeline="support", on_answer=answer, clock=FakeClock())
+    panel.display()
+    begin(panel)
+    ask(panel)
+    clock_of(panel).advance(0.1)
+    page.say({"kind": "answer", "question": "q", "values": {}, "attempt": 7})
+    clock_of(panel).advance(0.1)
+    refused = page.next("refused")
+    assert (refused["attempt"], refused["faults"]) == (7, [{"field": "approved", "message": "It is missing."}])
+    page.say({"kind": "answer", "question": "q", "values": {"approved": True}, "attempt": 8})
+    assert given == [("q", {}), ("q", {"approved": True})]
+    panel.finish(timeout_s=0.1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"question": "other", "values": {}, "attempt": 1},
+        {"question": "q", "values": [], "attempt": 1},
+        {"question": "q", "values": {}, "attempt": None},
+        {"question": "q"},
+    ],
+)
+def test_what_is_no_answer_is_let_go(page: Page, content: dict[str, Any]) -> None:
+    """An answer that is repeated too late, or a page that says something else, harms nothing."""
+    given: list[Any] = []
+    panel = RunPanel(pipeline="support", on_answer=lambda *answer: given.append(answer), clock=FakeClock())
+    panel.display()
+    begin(panel)
+    ask(panel)
+    page.say({"kind": "answer", **content})
+    assert given == []
+    panel.finish(timeout_s=0.1)
