@@ -66,17 +66,22 @@ class RemoteCall:
     async def __aiter__(self) -> AsyncIterator[Chunk]:
         unreturned = 0
         threshold = max(1, self.call.credit // 2)
-        while True:
-            while self._chunks:
-                yield self._chunks.popleft()
-                unreturned += 1
-                if unreturned >= threshold and not self._end.done():
-                    self._caller.send(Credit(self.call.id, unreturned), ())
-                    unreturned = 0
-            if self._end.done():
-                return
-            self._wakeup.clear()
-            await self._wakeup.wait()
+        try:
+            while True:
+                while self._chunks:
+                    yield self._chunks.popleft()
+                    unreturned += 1
+                    if unreturned >= threshold and not self._end.done():
+                        self._caller.send(Credit(self.call.id, unreturned), ())
+                        unreturned = 0
+                if self._end.done():
+                    return
+                self._wakeup.clear()
+                await self._wakeup.wait()
+        finally:
+            # A reader that left would leave the producer waiting for credit; one that waits for the end is still there.
+            if not self._is_discarding:
+                self.cancel()
 
     async def result(self) -> Result:
         self._discard()

@@ -32,9 +32,13 @@ from dspex_lab.worker.guards import Guards
 from dspex_lab.worker.interrupts import Interrupts
 from dspex_lab.worker.ops.base import Operation, registered_operations
 
-__all__ = ["Dispatcher", "Execution", "find_operation"]
+__all__ = ["MAX_CHUNK_CHARS", "Dispatcher", "Execution", "find_operation"]
 
 Send = Callable[[Message, Frames], None]
+
+#: The longest text of one chunk.
+MAX_CHUNK_CHARS = 64 * 1024
+_INTERRUPT_AGAIN_S = 0.01
 
 
 def find_operation(name: str) -> Operation:
@@ -88,18 +92,21 @@ class Execution:
         return arguments
 
     async def emit(self, field: str, text: str) -> None:
-        """Send ``text`` as a chunk as soon as the reader has room for it. Nobody reads a call that was cancelled: what
-        waits then, or comes later, is cancelled too, which ends plain functions that no signal reaches."""
+        """Send ``text`` as a chunk as soon as the reader has room for it; a long one as several, for the room is
+        counted in chunks. Nobody reads a call that was cancelled: what waits then, or comes later, is cancelled too,
+        which ends plain functions that no signal reaches."""
         if not self.run.stream or not text:
             return
-        while self._credit <= 0 and not self._is_over:
-            self._credit_came.clear()
-            await self._credit_came.wait()
-        if self._is_over:
-            raise asyncio.CancelledError
-        self._credit -= 1
-        self._dispatcher.send(ChunkOut(self.run.id, self._sequence, text, field, time.time()), ())
-        self._sequence += 1
+        for start in range(0, len(text), MAX_CHUNK_CHARS):
+            while self._credit <= 0 and not self._is_over:
+                self._credit_came.clear()
+                await self._credit_came.wait()
+            if self._is_over:
+                raise asyncio.CancelledError
+            self._credit -= 1
+            piece = text[start : start + MAX_CHUNK_CHARS]
+            self._dispatcher.send(ChunkOut(self.run.id, self._sequence, piece, field, time.time()), ())
+            self._sequence += 1
 
     def submit(self, call: Call) -> NestedCall:
         """A call of the operation's own. It ends with the operation, and none begins after that: threads that a
@@ -252,8 +259,8 @@ class Dispatcher:
 class _MainLoopWork:
     """One operation on the main thread; a coroutine that comes of it goes on as a task there.
 
-    A plain function is interrupted by a signal: the worker's own, and the kernel manager's for one that came just
-    before the function began to wait. Only who has begun asks for that. What a message stops needs no word. A task
+    A plain function is interrupted by a signal: the worker's own, and the kernel manager's, for which only who has
+    begun asks. What a message stops needs no word. A task
     that is cancelled ends the call when it ends, and not when it is asked to: one that will not stop is the host's to
     end, together with its worker.
     """
@@ -275,10 +282,14 @@ class _MainLoopWork:
 
     def _cancel(self) -> None:
         if self._has_begun.is_set():
-            self._dispatcher.interrupts.interrupt(self._execution)
+            self._interrupt()
             self._dispatcher.main.call_soon_threadsafe(self._cancel_task)
         else:
             self._end.cancel()
+
+    def _interrupt(self) -> None:
+        if self._dispatcher.interrupts.interrupt(self._execution):
+            self._dispatcher.services.call_later(_INTERRUPT_AGAIN_S, self._interrupt)
 
     def _begin(self) -> None:
         self._has_begun.set()

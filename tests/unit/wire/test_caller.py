@@ -200,6 +200,37 @@ async def test_iteration_ends_with_the_call_after_its_last_chunk(wire: Wire) -> 
     assert [chunk.text async for chunk in pending] == ["0"]
 
 
+async def test_a_reader_that_leaves_cancels_the_call(wire: Wire) -> None:
+    """Nobody would give credit back any more."""
+    call = Call("a.b", stream=True)
+    pending = wire.submit(call)
+    wire.chunk(call, 0)
+    async for _ in pending:
+        break
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert wire.messages()[1:] == [Cancel(call.id)]
+
+
+async def test_who_stops_reading_and_waits_for_the_end_gets_it(wire: Wire) -> None:
+    """result() takes the place of the reader."""
+    call = Call("a.b", stream=True)
+    pending = wire.submit(call)
+    wire.chunk(call, 0)
+    async for _ in pending:
+        break
+    waiter = asyncio.create_task(_result(pending))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    wire.done(call, 1)
+    assert await waiter == 1
+    assert not any(isinstance(message, Cancel) for message in wire.messages())
+
+
+async def _result(pending: RemoteCall) -> object:
+    return (await pending.result()).value
+
+
 # --- cancel, time, the end ----------------------------------------------------------------------------------------
 
 
