@@ -266,7 +266,7 @@ class Host:
         worker = self.broker.peers[peer].worker
         if isinstance(message, Heartbeat):
             if worker is not None:
-                self.workforce.heard(worker, message.rss_bytes, message.cpu_s)
+                self.workforce.heard(worker, message.rss_bytes, message.cpu_s, is_worn=message.is_worn)
         elif worker is None or self.workforce.pools[worker.pool].spec.sandbox == "off":
             self.ledger.told(message.spans, message.events)
 

@@ -114,6 +114,8 @@ class WorkerRecord:
     rss_bytes: int = 0
     cpu_s: float = 0.0
     calls_done: int = 0
+    #: It asked to be replaced.
+    is_worn: bool = False
     #: Why the host ends it, when it does.
     stop_error: LabError | None = None
     #: Who has it for itself; such a worker is never given to anybody else.

@@ -144,11 +144,13 @@ class Started(Message, frozen=True, tag="started"):
 
 
 class Heartbeat(Message, frozen=True, tag="heartbeat"):
-    """The worker lives: resident memory, CPU seconds used so far, calls in hand."""
+    """The worker lives: resident memory, CPU seconds used so far, calls in hand; ``is_worn``: it asks to be replaced,
+    once it has finished those."""
 
     rss_bytes: int
     cpu_s: float
     in_flight: int
+    is_worn: bool = False
 
 
 class ChunkOut(Message, frozen=True, tag="chunk"):

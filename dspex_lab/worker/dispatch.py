@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import importlib
 import inspect
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
@@ -30,30 +29,18 @@ from dspex_lab.worker.context import NestedCall, OpContext, current_context
 from dspex_lab.worker.failures import error_data, to_lab_error
 from dspex_lab.worker.guards import Guards
 from dspex_lab.worker.interrupts import Interrupts
-from dspex_lab.worker.ops.base import Operation, registered_operations
+from dspex_lab.worker.leftovers import has_leftovers
+from dspex_lab.worker.ops.base import Operation, find_operation
 
-__all__ = ["MAX_CHUNK_CHARS", "Dispatcher", "Execution", "find_operation"]
+__all__ = ["MAX_CHUNK_CHARS", "Dispatcher", "Execution"]
 
 Send = Callable[[Message, Frames], None]
 
 #: The longest text of one chunk.
 MAX_CHUNK_CHARS = 64 * 1024
 _INTERRUPT_AGAIN_S = 0.01
-
-
-def find_operation(name: str) -> Operation:
-    """The operation called ``name`` (``room.verb``); its module is imported when it is first asked for."""
-    operations = registered_operations()
-    if name not in operations:
-        module = f"dspex_lab.worker.ops.{name.partition('.')[0]}"
-        try:
-            importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            if error.name != module:
-                raise
-    if name not in operations:
-        raise ProtocolError(f"This worker knows no operation {name!r}.")
-    return operations[name]
+#: So long after its end a cancelled call's threads have heard of it, if they ever do.
+_LEFTOVERS_AFTER_S = 1.0
 
 
 class Execution:
@@ -175,6 +162,8 @@ class Dispatcher:
         self._executions: dict[str, Execution] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._session_states: dict[str, dict[str, Any]] = {}
+        #: Cancelled calls left threads behind that go on: the worker is to be replaced.
+        self.is_worn = False
 
     def session_state(self, session: str) -> dict[str, Any]:
         """What the calls of ``session`` share here; empty at first."""
@@ -183,6 +172,14 @@ class Dispatcher:
     def forget_session(self, session: str) -> None:
         """The session ended; its state goes with the last of its calls."""
         self._session_states.pop(session, None)
+
+    def look_for_leftovers(self, before: Collection[threading.Thread]) -> None:
+        """Soon, look whether a cancelled call left threads behind; those ``before`` are not its own."""
+
+        def look() -> None:
+            self.is_worn = self.is_worn or has_leftovers(before)
+
+        self.services.call_later(_LEFTOVERS_AFTER_S, look)
 
     @property
     def in_flight(self) -> int:
@@ -273,6 +270,7 @@ class _MainLoopWork:
         self._end: asyncio.Future[Any] = dispatcher.services.create_future()
         self._has_begun = threading.Event()
         self._task: asyncio.Task[Any] | None = None
+        self._threads_before: list[threading.Thread] = []
 
     async def end(self) -> Any:
         """Begin, and wait for the value. On the services loop, as :meth:`_cancel`; all else is on the main one."""
@@ -293,6 +291,7 @@ class _MainLoopWork:
 
     def _begin(self) -> None:
         self._has_begun.set()
+        self._threads_before = threading.enumerate()
         outcome: Future[Any] = Future()
         if self._execution.is_cancelled:
             outcome.cancel()
@@ -339,6 +338,8 @@ class _MainLoopWork:
 
     def _settle(self, outcome: asyncio.Task[Any] | Future[Any]) -> None:
         self._dispatcher.services.call_soon_threadsafe(_settle, self._end, outcome)
+        if self._execution.is_cancelled:
+            self._dispatcher.services.call_soon_threadsafe(self._dispatcher.look_for_leftovers, self._threads_before)
 
 
 def _nothing() -> None:

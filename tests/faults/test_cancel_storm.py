@@ -15,7 +15,7 @@ from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.testing.site import Site, end_of, python_call
 
 SEED = 2026
-WAVES = 30
+WAVES = 20
 AT_A_TIME = 15
 
 

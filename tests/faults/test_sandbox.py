@@ -241,6 +241,22 @@ async def test_output_is_bounded(backend: KernelBackend) -> None:
     assert "more characters" in outcome["output"]
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("2**100", {"output": "", "result": str(2**100)}),
+        ("print('\\udc80'); '\\udc80'", {"output": "?\n", "result": "?"}),
+    ],
+    ids=["a large number", "half of a surrogate pair"],
+)
+async def test_what_has_no_form_on_the_wire_is_told_all_the_same(
+    backend: KernelBackend, code: str, told: dict[str, Any]
+) -> None:
+    """The rest of the answer is not lost for it."""
+    outcome = await outcome_of(backend, code)
+    assert {"output": "", **outcome} == told
+
+
 async def test_a_forged_answer_is_only_an_answer(backend: KernelBackend) -> None:
     """Code may write its answer itself; what is no answer is an error, and the worker serves on."""
     code = "import os\nfor n in range(3, 20):\n try: os.write(n, b'{\"x\": 1}')\n except OSError: pass\nos._exit(0)"

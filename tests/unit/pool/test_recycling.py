@@ -84,3 +84,16 @@ def test_a_worker_that_grew_drains_before_it_is_too_large() -> None:
     assert host.kernels.killed == host.kernels.stopped == []
     host.broker.done(peer, Done("one"), (b"",))
     assert host.kernels.stopped == ["general-1"]
+
+
+def test_a_worker_that_asks_for_it_is_replaced() -> None:
+    """It finishes the calls that it has, and takes no more."""
+    host = FakeHost(PoolSpec(name="general", size=1))
+    call(host, "one")
+    peer = host.greet("general-1")
+    worker = host.workforce.workers["general-1"]
+    host.workforce.heard(worker, 1, 0.0, is_worn=True)
+    assert worker.phase is WorkerPhase.DRAINING
+    assert host.kernels.stopped == []
+    host.broker.done(peer, Done("one"), (b"",))
+    assert host.kernels.stopped == ["general-1"]

@@ -16,7 +16,8 @@ from dspex_lab.errors import ProtocolError
 from dspex_lab.wire.codec import encode
 from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Run, Started, Welcome
 from dspex_lab.worker.context import OpContext, current_context
-from dspex_lab.worker.dispatch import MAX_CHUNK_CHARS, find_operation
+from dspex_lab.worker.dispatch import MAX_CHUNK_CHARS
+from dspex_lab.worker.ops.base import find_operation
 
 from .conftest import Bench
 
