@@ -330,6 +330,7 @@ class CircuitOpen(LabError):
     """The target failed too often lately; calls to it are refused until a probe succeeds."""
 
     retryable = True
+    retry_after_s: float | None = None  # when a probe is let through; known in the refusing process only
 
 
 class HostUnavailable(LabError):

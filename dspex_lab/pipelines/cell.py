@@ -74,7 +74,8 @@ def compile_cell(
             "The cell names no step.",
             hint='Assign one: answer = predict("question -> answer").',
         )
-    return Pipeline(name, steps, start=start, start_batch=start_batch, source=Source(shown, places), warnings=warnings)
+    source = Source(shown, places)
+    return Pipeline(name, steps, start=start, start_batch=start_batch, source=source, warnings=warnings)
 
 
 def _parse(shown: str, file: str) -> ast.Module:

@@ -130,7 +130,7 @@ class Breaker:
         permit = self._permit
         if self._state is Circuit.OPEN:
             if (left_s := self._rests_until - self._clock.monotonic()) > 0:
-                raise self._refusal(f"The next try is let through in {left_s:.3g} s.")
+                raise self._refusal(f"The next try is let through in {left_s:.3g} s.", left_s)
             self._move(Signal.REST_IS_OVER, "its rest is over, a probe is let through")
             permit = Permit(self._permit.generation, is_first_probe=True)
         elif self._probes_out >= self._policy.probes:
@@ -224,13 +224,15 @@ class Breaker:
             self._consecutive = self._window_failures = 0
             self._window.clear()
 
-    def _refusal(self, when: str) -> CircuitOpen:
+    def _refusal(self, when: str, left_s: float | None = None) -> CircuitOpen:
         self._refused += 1
         last = f" The last said: {self._said}" if self._said else ""
-        return CircuitOpen(
+        error = CircuitOpen(
             f"{self.target} is left alone for now: {self._reason}.{last}",
             hint=f"{when} With fallback= another model, pool or step takes over.",
         )
+        error.retry_after_s = left_s
+        return error
 
     def __repr__(self) -> str:
         return f"<Breaker [{self.target}, {self._state}, in a row: {self._consecutive}, refused: {self._refused}]>"

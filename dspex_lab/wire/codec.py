@@ -17,6 +17,7 @@ import msgspec
 from dspex_lab.calls import Code
 from dspex_lab.errors import ProtocolError, ValidationError
 from dspex_lab.wire import tables
+from dspex_lab.wire.foreign import repr_of, text_of
 
 __all__ = ["decode", "encode"]
 
@@ -58,9 +59,9 @@ def encode(value: Any) -> list[bytes | memoryview]:
 
     try:
         header = msgspec.msgpack.encode(_Search().lift(value), enc_hook=extend)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except Exception as error:  # a model's dump runs the user's own code, which may raise anything
         raise ValidationError(
-            f"A value cannot travel: {error}.",
+            f"A value cannot travel: {text_of(error)}.",
             hint="Send plain data: text, numbers, lists, dicts, dataclasses, pydantic models or numpy arrays.",
         ) from error
     return [header, *buffers]
@@ -165,7 +166,7 @@ def _pickle(value: Any) -> bytes:
     try:
         return bytes(cloudpickle.dumps(value))
     except Exception as error:  # pickling runs the user's own code, which may raise anything
-        raise TypeError(f"{value!r} cannot be sent to a worker ({error})") from error
+        raise TypeError(f"{repr_of(value)} cannot be sent to a worker ({text_of(error)})") from error
 
 
 def _unpickle(data: memoryview) -> Any:
@@ -173,7 +174,7 @@ def _unpickle(data: memoryview) -> Any:
         return cloudpickle.loads(data)
     except Exception as error:  # loading imports the user's modules, which may raise anything
         raise ValidationError(
-            f"Code that was sent cannot be loaded here ({type(error).__name__}: {error}).",
+            f"Code that was sent cannot be loaded here ({type(error).__name__}: {text_of(error)}).",
             hint="A worker imports installed modules only: define the function in the notebook, or install its module.",
         ) from error
 

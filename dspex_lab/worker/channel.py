@@ -26,6 +26,7 @@ from dspex_lab.worker.dispatch import Dispatcher
 from dspex_lab.worker.engines.pool import NEURAL_POOL
 from dspex_lab.worker.engines.router import close_engines, engines_from_environment, install_engines
 from dspex_lab.worker.guards import Guards, seal_worker
+from dspex_lab.worker.interrupts import Interrupts
 
 __all__ = ["Channel", "WorkerConfig"]
 
@@ -50,8 +51,11 @@ class WorkerConfig:
 class Channel:
     """The services thread and all that lives on it. ``start`` once, from the main thread."""
 
-    def __init__(self, config: WorkerConfig, main: asyncio.AbstractEventLoop, guards: Guards) -> None:
+    def __init__(
+        self, config: WorkerConfig, main: asyncio.AbstractEventLoop, guards: Guards, interrupts: Interrupts
+    ) -> None:
         self._config = config
+        self._interrupts = interrupts
         self._guards = guards
         self._main = main
         self._outlet = Outlet()
@@ -73,6 +77,7 @@ class Channel:
             self._caller.submit,
             segments,
             guards=self._guards,
+            interrupts=self._interrupts,
             tracer=Tracer(self._outlet.add_span),
         )
         self._socket.connect(self._config.address)

@@ -7,14 +7,14 @@ else. The dispatcher knows neither sockets nor kernels: answers leave through ``
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib
 import inspect
-import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from types import FrameType
 from typing import Any
 
 import msgspec
@@ -27,13 +27,18 @@ from dspex_lab.wire.framing import Frames
 from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Failed, Message, Run, Started
 from dspex_lab.wire.segments import Segments
 from dspex_lab.worker.context import NestedCall, OpContext, current_context
-from dspex_lab.worker.failures import to_lab_error
+from dspex_lab.worker.failures import error_data, to_lab_error
 from dspex_lab.worker.guards import Guards
+from dspex_lab.worker.interrupts import Interrupts
 from dspex_lab.worker.ops.base import Operation, registered_operations
 
-__all__ = ["Dispatcher", "Execution", "find_operation", "interruptible"]
+__all__ = ["MAX_CHUNK_CHARS", "Dispatcher", "Execution", "find_operation"]
 
 Send = Callable[[Message, Frames], None]
+
+#: The longest text of one chunk.
+MAX_CHUNK_CHARS = 64 * 1024
+_INTERRUPT_AGAIN_S = 0.01
 
 
 def find_operation(name: str) -> Operation:
@@ -62,6 +67,7 @@ class Execution:
         self._is_over = False
         self._sequence = 0
         self._cancel: Callable[[], object] = _nothing
+        self._nested: weakref.WeakSet[NestedCall] | None = None
         self.is_cancelled = False
         now = time.time()
         self.context = OpContext(
@@ -69,7 +75,7 @@ class Execution:
             op=run.op,
             is_streaming=run.stream,
             emit=self.emit,
-            submit=dispatcher.submit,
+            submit=self.submit,
             services=dispatcher.services,
             trace=TraceContext(run.trace_id, run.span_id) if run.trace_id and run.span_id else None,
             deadline=None if run.timeout_s is None else now + run.timeout_s,
@@ -86,27 +92,43 @@ class Execution:
         return arguments
 
     async def emit(self, field: str, text: str) -> None:
-        """Send ``text`` as a chunk as soon as the reader has room for it. Nobody reads a call that was cancelled: what
-        waits then, or comes later, is cancelled too, which ends plain functions that no signal reaches."""
+        """Send ``text`` as a chunk as soon as the reader has room for it; a long one as several, for the room is
+        counted in chunks. Nobody reads a call that was cancelled: what waits then, or comes later, is cancelled too,
+        which ends plain functions that no signal reaches."""
         if not self.run.stream or not text:
             return
-        while self._credit <= 0 and not self._is_over:
-            self._credit_came.clear()
-            await self._credit_came.wait()
+        for start in range(0, len(text), MAX_CHUNK_CHARS):
+            while self._credit <= 0 and not self._is_over:
+                self._credit_came.clear()
+                await self._credit_came.wait()
+            if self._is_over:
+                raise asyncio.CancelledError
+            self._credit -= 1
+            piece = text[start : start + MAX_CHUNK_CHARS]
+            self._dispatcher.send(ChunkOut(self.run.id, self._sequence, piece, field, time.time()), ())
+            self._sequence += 1
+
+    def submit(self, call: Call) -> NestedCall:
+        """A call of the operation's own. It ends with the operation, and none begins after that: threads that a
+        cancelled function left behind get no further. Raises ``Cancelled``."""
         if self._is_over:
-            raise asyncio.CancelledError
-        self._credit -= 1
-        self._dispatcher.send(ChunkOut(self.run.id, self._sequence, text, field, time.time()), ())
-        self._sequence += 1
+            raise Cancelled(f"{self.run.op} has ended, and makes no calls any more.")
+        nested = self._dispatcher.submit(dataclasses.replace(call, parent=self.run.id))
+        if self._nested is None:
+            self._nested = weakref.WeakSet()
+        self._nested.add(nested)
+        return nested
 
     def add_credit(self, count: int) -> None:
         self._credit += count
         self._credit_came.set()
 
     def end(self) -> None:
-        """Nothing more is sent; whoever waits for credit waits no longer."""
+        """Nothing more is sent; whoever waits for credit waits no longer, nor for a call that this one made."""
         self._is_over = True
         self._credit_came.set()
+        for nested in list(self._nested or ()):
+            nested.cancel()
 
     def fail(self, outcome: Future[Any], error: BaseException) -> None:
         """Whatever a call raises after it was cancelled comes of that."""
@@ -140,8 +162,10 @@ class Dispatcher:
         *,
         guards: Guards | None = None,
         tracer: Tracer | None = None,
+        interrupts: Interrupts | None = None,
     ) -> None:
         self.main = main
+        self.interrupts = interrupts or Interrupts()
         self.tracer = tracer or Tracer()
         self.guards = guards
         self.services = asyncio.get_running_loop()
@@ -203,12 +227,15 @@ class Dispatcher:
         except asyncio.CancelledError:
             answer = Failed(run.id, Cancelled(f"{run.op} was cancelled.").to_dict()), ()
         except BaseException as error:  # the one edge where whatever an operation raises is mapped
-            answer = Failed(run.id, to_lab_error(error).to_dict()), ()
+            answer = Failed(run.id, error_data(error)), ()
         self._executions.pop(run.id, None)
         execution.end()
         # What stops it knows its value, and it knows what stops it: a large value would wait for the collector.
         execution.set_cancel(_nothing)
-        self.send(*answer)
+        try:
+            self.send(*answer)
+        except Exception as error:  # what an operation said of its usage, or of its error, has no form as bytes
+            self.send(Failed(run.id, error_data(error)), ())
 
     def _placed(self, done: Done, value: Any) -> tuple[Message, Frames]:
         payload, segments = self.segments.place(encode(value))
@@ -232,8 +259,8 @@ class Dispatcher:
 class _MainLoopWork:
     """One operation on the main thread; a coroutine that comes of it goes on as a task there.
 
-    A plain function is interrupted by a signal through the kernel manager. Only who has begun asks for one: a signal
-    hits whatever the main thread is doing, and that may be another call. What a message stops needs no word. A task
+    A plain function is interrupted by a signal: the worker's own, and the kernel manager's, for which only who has
+    begun asks. What a message stops needs no word. A task
     that is cancelled ends the call when it ends, and not when it is asked to: one that will not stop is the host's to
     end, together with its worker.
     """
@@ -255,9 +282,14 @@ class _MainLoopWork:
 
     def _cancel(self) -> None:
         if self._has_begun.is_set():
+            self._interrupt()
             self._dispatcher.main.call_soon_threadsafe(self._cancel_task)
         else:
             self._end.cancel()
+
+    def _interrupt(self) -> None:
+        if self._dispatcher.interrupts.interrupt(self._execution):
+            self._dispatcher.services.call_later(_INTERRUPT_AGAIN_S, self._interrupt)
 
     def _begin(self) -> None:
         self._has_begun.set()
@@ -268,8 +300,6 @@ class _MainLoopWork:
             return
         try:
             value = self._value()
-        except KeyboardInterrupt:
-            outcome.cancel()
         except BaseException as error:  # passed on to _execute
             self._execution.fail(outcome, error)
         else:
@@ -283,8 +313,8 @@ class _MainLoopWork:
         arguments = self._execution.arguments(self._payload)
         if not self._operation.gives_coroutine(arguments):
             self._tell("signal")
-        with interruptible():
-            value = self._operation.function(self._execution.context, **arguments)
+        interrupts, function = self._dispatcher.interrupts, self._operation.function
+        value = interrupts.run(self._execution, function, self._execution.context, **arguments)
         if inspect.iscoroutine(value) and not self._operation.gives_coroutine(arguments):
             self._tell("task")  # user code that turned out to be asynchronous
         return value
@@ -328,31 +358,14 @@ def _settle(end: asyncio.Future[Any], outcome: asyncio.Task[Any] | Future[Any]) 
 
 
 async def _guarded(work: Coroutine[Any, Any, Any]) -> Any:
-    """``work``, whose sys.exit() is its own error and not the end of the loop that it runs on."""
+    """``work``, whose errors are mapped here, on the loop that may wait for what they say of themselves. Its
+    sys.exit() is one of them, and not the end of that loop."""
     try:
         return await work
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise to_lab_error(error) from error
-
-
-class interruptible:  # noqa: N801 - reads as the context manager that it is
-    """While the block runs on the main thread, SIGINT raises KeyboardInterrupt in it; after it, SIGINT is ignored.
-
-    The handler is there for the block alone: a signal that comes late must not hit the next operation.
-    """
-
-    def __enter__(self) -> None:
-        self._before = signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, _raise_interrupt)
-
-    def __exit__(self, *_: object) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._before)
-
-
-def _raise_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        raise to_lab_error(error) from None
 
 
 def _unwrap(value: Any) -> Any:

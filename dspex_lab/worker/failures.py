@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
+from typing import Any
 
 from dspex_lab.errors import Cancelled, LabError, PythonError
+from dspex_lab.wire.foreign import text_of
 
-__all__ = ["format_traceback", "to_lab_error"]
+__all__ = ["error_data", "format_traceback", "to_lab_error"]
 
 #: Frames of these folders are ours, not the user's.
 _OWN_FOLDER = str(Path(__file__).parent)
@@ -19,12 +21,24 @@ def to_lab_error(error: BaseException) -> LabError:
     from the user's first frame on."""
     if isinstance(error, KeyboardInterrupt):
         return Cancelled("The operation was interrupted.")
-    cause = _lab_error_behind(error)
-    if cause is not None:
-        return cause
     name = type(error).__name__
-    text = str(error).strip()
-    return PythonError(f"{name}: {text}" if text else name, format_traceback(error), name)
+    try:
+        cause = _lab_error_behind(error)
+        if cause is not None:
+            return cause
+        text = text_of(error).strip()
+        return PythonError(f"{name}: {text}" if text else name, format_traceback(error), name)
+    except BaseException as failure:  # the error's own code runs here, and its call must end all the same
+        return PythonError(f"{name}: {text_of(failure)}", error_type=name)
+
+
+def error_data(error: BaseException) -> dict[str, Any]:
+    """The mapped error as plain data; of one whose parts cannot be shown, its class alone."""
+    try:
+        return to_lab_error(error).to_dict()
+    except BaseException as failure:  # as above
+        name = type(error).__name__
+        return PythonError(f"{name}: {text_of(failure)}", error_type=name).to_dict()
 
 
 def _lab_error_behind(error: BaseException) -> LabError | None:

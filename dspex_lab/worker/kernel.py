@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dspex_lab.worker.channel import Channel, WorkerConfig
 from dspex_lab.worker.guards import guard_worker
+from dspex_lab.worker.interrupts import Interrupts
 
 __all__ = ["WORKER_VARIABLE", "main", "run_worker"]
 
@@ -36,7 +37,9 @@ def run_worker(connection_file: str) -> None:
     asyncio.set_event_loop(loop)
     app = IPKernelApp.instance(quiet=True)
     app.initialize(["-f", connection_file, "--HistoryManager.enabled=False"])
-    channel = Channel(config, loop, guards)
+    interrupts = Interrupts()
+    interrupts.install()  # after the kernel has ignored the signal
+    channel = Channel(config, loop, guards, interrupts)
     # Only when the main loop runs can it take work.
     loop.call_soon(channel.start)
     app.start()

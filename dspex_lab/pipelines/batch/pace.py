@@ -98,7 +98,9 @@ def overload_of(error: BaseException) -> tuple[bool, float | None]:
     """Whether ``error`` says that somebody has enough, and how long they ask to wait (None: they do not say)."""
     if isinstance(error, ModelError):
         return error.status in TOO_MANY, error.retry_after_s
-    return isinstance(error, PoolSaturated | CircuitOpen | DeadlineExceeded), None
+    if isinstance(error, CircuitOpen):
+        return True, error.retry_after_s
+    return isinstance(error, PoolSaturated | DeadlineExceeded), None
 
 
 def may_come_again(error: BaseException) -> bool:

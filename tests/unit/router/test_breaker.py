@@ -92,6 +92,7 @@ def test_an_open_circuit_refuses_and_says_until_when() -> None:
     with pytest.raises(CircuitOpen, match="openai/big is left alone for now: 2 failures in a row") as caught:
         bench.breaker.admit()
     assert "in 12 s" in str(caught.value.hint)
+    assert caught.value.retry_after_s == 12
 
 
 def test_a_probe_that_is_answered_closes_the_circuit() -> None:

@@ -214,3 +214,30 @@ def test_garbage_raises_nothing_else(frames: list[bytes]) -> None:
         decode(frames)
     except ProtocolError:
         return
+
+
+class _Silent:
+    """Nothing can be asked of it."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+    def __reduce__(self) -> str:
+        raise _SilentError
+
+
+class _SilentError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class _Broken:
+    def model_dump(self) -> dict[str, object]:
+        raise _SilentError
+
+
+@pytest.mark.parametrize("value", [Code(_Silent()), _Broken()], ids=["code", "model"])
+def test_whatever_a_values_own_code_raises_is_a_validation_error(value: object) -> None:
+    """Pickling, dumping and showing it run the user's own code."""
+    with pytest.raises(ValidationError, match="unprintable"):
+        encode(value)

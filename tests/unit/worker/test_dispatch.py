@@ -3,87 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dspex_lab.calls import Call, Code, TraceContext, Usage
-from dspex_lab.errors import LabError, ProtocolError, error_from_dict
-from dspex_lab.portal import Portal
-from dspex_lab.wire.codec import decode, encode
-from dspex_lab.wire.framing import Frames
-from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Failed, Message, Run, Started, Welcome
-from dspex_lab.worker.context import NestedCall, OpContext, current_context
-from dspex_lab.worker.dispatch import Dispatcher, find_operation, interruptible
-from dspex_lab.worker.ops.base import _OPERATIONS, operation
+from dspex_lab.calls import Code, TraceContext, Usage
+from dspex_lab.errors import ProtocolError
+from dspex_lab.wire.codec import encode
+from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Run, Started, Welcome
+from dspex_lab.worker.context import OpContext, current_context
+from dspex_lab.worker.dispatch import MAX_CHUNK_CHARS, find_operation
 
-
-class Bench:
-    """A dispatcher whose answers are kept; its main loop is on a thread of its own."""
-
-    def __init__(self, main: asyncio.AbstractEventLoop) -> None:
-        self.sent: list[tuple[Message, Frames]] = []
-        self._news = asyncio.Event()
-        self.dispatcher = Dispatcher(main, self._send, self._submit)
-
-    def _send(self, message: Message, payload: Frames) -> None:
-        self.sent.append((message, payload))
-        self._news.set()
-
-    def _submit(self, call: Call) -> NestedCall:
-        raise AssertionError(f"nobody makes calls here: {call}")
-
-    def run(self, op: str, *, call_id: str = "c", stream: bool = False, credit: int = 2, **arguments: Any) -> None:
-        run = Run(id=call_id, op=op, timeout_s=5.0, trace_id="t" * 32, span_id="s" * 16, stream=stream, credit=credit)
-        self.dispatcher.receive(run, encode(arguments))
-
-    async def wait_for(self, kind: type[Message], call_id: str = "c", *, count: int = 1) -> Any:
-        """The newest of ``count`` messages of ``kind`` about the call."""
-        async with asyncio.timeout(10):
-            while len(found := self.all(kind, call_id)) < count:
-                self._news.clear()
-                await self._news.wait()
-        return found[-1]
-
-    def all(self, kind: type[Message], call_id: str = "c") -> list[Any]:
-        return [
-            message for message, _ in self.sent if isinstance(message, kind) and getattr(message, "id", "") == call_id
-        ]
-
-    async def value(self, call_id: str = "c") -> Any:
-        done = await self.wait_for(Done, call_id)
-        return next(decode(payload) for message, payload in self.sent if message is done)
-
-    async def error(self, call_id: str = "c") -> LabError:
-        return error_from_dict((await self.wait_for(Failed, call_id)).error)
-
-
-@pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    with Portal() as portal:
-        made = Bench(portal.call_soon(asyncio.get_running_loop))
-        yield made
-        assert made.dispatcher.in_flight == 0
-        await asyncio.sleep(0)
-
-
-@pytest.fixture
-def ops() -> Iterator[Callable[..., None]]:
-    """Registers operations for one test."""
-    names: set[str] = set()
-
-    def register(function: Callable[..., Any], runs_on: Any = "main") -> None:
-        names.add(f"test.{function.__name__}")
-        operation(f"test.{function.__name__}", runs_on=runs_on)(function)
-
-    yield register
-    for name in names:
-        del _OPERATIONS[name]
+from .conftest import Bench
 
 
 def say(word: str) -> str:
@@ -251,6 +186,26 @@ async def test_nothing_is_sent_that_nobody_asked_for(bench: Bench, ops: Callable
     assert len(bench.all(ChunkOut)) == int(stream)
 
 
+async def test_a_long_text_is_several_chunks(bench: Bench, ops: Callable[..., None]) -> None:
+    """The reader's room is counted in chunks, and so one chunk has a bound; each takes its own credit."""
+    text = "".join(map(str, range(30_000)))
+
+    async def stream(context: OpContext) -> None:
+        await context.emit("answer", text)
+
+    ops(stream, "services")
+    bench.run("test.stream", stream=True, credit=2)
+    await bench.wait_for(ChunkOut, count=2)
+    await asyncio.sleep(0)
+    assert len(bench.all(ChunkOut)) == 2
+    bench.dispatcher.receive(Credit("c", 9), ())
+    await bench.wait_for(Done)
+    chunks = bench.all(ChunkOut)
+    assert [one.seq for one in chunks] == [0, 1, 2]
+    assert "".join(one.text for one in chunks) == text
+    assert max(len(one.text) for one in chunks) == MAX_CHUNK_CHARS
+
+
 # --- cancel -------------------------------------------------------------------------------------------------------
 
 
@@ -365,28 +320,3 @@ async def test_whatever_is_raised_ends_the_call_alone(bench: Bench, error: BaseE
     await bench.error()
     bench.run("python.call", call_id="next", function=Code(say), args=["on"])
     assert "on" in await bench.value("next")
-
-
-# --- signals ------------------------------------------------------------------------------------------------------
-
-
-def test_an_interrupt_is_raised_inside_the_block_alone() -> None:
-    """SIGINT raises in the block; before and after it, the handler is whoever's it was."""
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), interruptible():
-        signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_off_the_main_thread_the_block_changes_nothing() -> None:
-    """Signals belong to the main thread."""
-    seen = []
-
-    def work() -> None:
-        with interruptible():
-            seen.append(signal.getsignal(signal.SIGINT))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join(5)
-    assert seen == [signal.getsignal(signal.SIGINT)]
