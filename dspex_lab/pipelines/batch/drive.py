@@ -235,7 +235,8 @@ class Drive:
                 self._plan, self._router, settings, emit=watch.emit, clock=self._clock, threads=self._threads
             )
             done = await self._tried(row, inputs, work)
-            done = replace(done, retries=watch.retries + attempt)
+            if watch.retries + attempt:
+                done = replace(done, retries=watch.retries + attempt)
             is_refusal, wait_s = (False, None) if done.error is None else overload_of(done.error)
             if done.error is None or not is_refusal:
                 self.pace = paced(self.pace, RowEnd(self._full_at >= watch.began, watch.has_queued))
