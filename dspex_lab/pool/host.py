@@ -11,7 +11,7 @@ import contextlib
 import hmac
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ class Host:
         self._is_leaving = False
         self._needed_at = self._clock.monotonic()
         self._pidfds: dict[bytes, int] = {}
+        self._trouble = ""
 
     async def run(self) -> None:
         self.folder.mkdir(mode=0o700)
@@ -132,20 +133,33 @@ class Host:
                 async with asyncio.timeout(_TICK_S):
                     await self._stopping.wait()
             now = self._clock.monotonic()
-            pools = self.workforce.pools.values()
+            pools = tuple(self.workforce.pools.values())
             if (away_s := now - before - _TICK_S) > _AWAY_S:
                 log.warning("The host was away for %.1f s.", away_s)
                 excuse(pools, away_s)
-            enforce(self.broker, examine(self.broker.calls.values(), pools, now, limits))
+            self._attempt(self._enforce, now, limits)
             for pool in pools:
-                self.broker.balance(pool)
+                self._attempt(self.broker.balance, pool)
             self.workforce.forget_removed()
-            self.kernels.sweep()
+            self._attempt(self.kernels.sweep)
             if self.broker.calls or any(peer.role == "client" for peer in self.broker.peers.values()):
                 self._needed_at = now
             elif now - self._needed_at >= self.settings.idle_exit_s:
                 log.info("Nobody needed the host for %g s; it leaves.", self.settings.idle_exit_s)
                 return
+
+    def _enforce(self, now: float, limits: HealthLimits) -> None:
+        enforce(self.broker, examine(self.broker.calls.values(), self.workforce.pools.values(), now, limits))
+
+    def _attempt(self, work: Callable[..., object], *args: object) -> None:
+        """What fails now (a system without descriptors, without memory) is no reason to end: the next tick tries again.
+        Said once, until something else fails."""
+        try:
+            work(*args)
+        except Exception as error:
+            if (text := f"{type(error).__name__}: {error}") != self._trouble:
+                log.exception("The host could not do all that was due; it goes on.")
+                self._trouble = text
 
     async def _close(self) -> None:
         self._is_leaving = True

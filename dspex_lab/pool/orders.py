@@ -73,10 +73,11 @@ class Orders:
         self.broker.balance(self.broker.workforce.pool(name))
 
     def pools_add(self, spec: dict[str, Any]) -> None:
-        """Add a pool; ``ConfigurationError`` when there is one of that name with other values."""
+        """Add a pool; ``ConfigurationError`` when there is one of that name with other values, but for those that were
+        resized: a cell that adds a pool can be run again."""
         wanted, workforce = PoolSpec.create(**spec), self.broker.workforce
         known = workforce.pools.get(wanted.name)
-        if known is not None and not known.is_leaving and known.spec != wanted:
+        if known is not None and not known.is_leaving and wanted not in (known.spec, known.declared):
             raise ConfigurationError(
                 f"There is a pool {wanted.name!r} already, with other values.",
                 "pool",

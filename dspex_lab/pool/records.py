@@ -140,6 +140,10 @@ class WorkerRecord:
         if not self.calls:
             self.idle_since = now
 
+    def is_above(self, limit_mb: int | None) -> bool:
+        """Whether it has more memory than that."""
+        return limit_mb is not None and self.rss_bytes > limit_mb * 1024 * 1024
+
     def is_free(self) -> bool:
         """Whether it has nothing to do and can."""
         return self.phase is WorkerPhase.READY and not self.calls
@@ -184,6 +188,8 @@ class PoolRecord:
     """One pool: its spec, its waiting calls in order, its workers, its sessions, its counters."""
 
     spec: PoolSpec
+    #: Its spec as it was first given, whatever was resized since.
+    declared: PoolSpec = field(init=False)
     queue: WaitingCalls = field(default_factory=WaitingCalls)
     #: The light calls that wait, in a line of their own: no long call stands before them.
     light: WaitingCalls = field(default_factory=WaitingCalls)
@@ -201,6 +207,9 @@ class PoolRecord:
     trouble: str | None = None
     #: It was removed, and is forgotten with its last worker.
     is_leaving: bool = False
+
+    def __post_init__(self) -> None:
+        self.declared = self.spec
 
     def has_given_up(self) -> bool:
         """Whether so many starts failed in a row that waiting for the next makes no sense."""

@@ -212,14 +212,14 @@ class Workforce:
             self.kill(worker, WorkerLost(f"The worker {worker_id} cannot be used: {error.message}", hint=error.hint))
 
     def recycle_if_due(self, worker: WorkerRecord) -> None:
-        """Replace a worker that did enough calls or is old enough, after the calls that it has. One that a session has
-        stays: it goes with the session."""
+        """Replace a worker that did enough calls, or is old or large enough, after the calls that it has. One that a
+        session has stays: it goes with the session."""
         if worker.session is not None:
             return
         spec, now = self.pools[worker.pool].spec, self._clock.monotonic()
         is_worn = spec.recycle_after_calls is not None and worker.calls_done >= spec.recycle_after_calls
         is_old = spec.recycle_after_s is not None and now - worker.since >= spec.recycle_after_s
-        if worker.phase is WorkerPhase.READY and (is_worn or is_old):
+        if worker.phase is WorkerPhase.READY and (is_worn or is_old or worker.is_above(spec.recycle_above_mb)):
             worker.step(WorkerPhase.DRAINING, now)
             self._on_change(worker)
         if worker.phase is WorkerPhase.DRAINING and not worker.calls:
