@@ -31,7 +31,7 @@ from dspex_lab.threads import Threads
 __all__ = ["Counts", "Drive", "KnownRows", "PreparedRow"]
 
 #: Rows that are read, under way, or wait for those before them: at least so many, and some for each place.
-_WINDOW, _WINDOW_PER_PLACE = 1024, 8
+_WINDOW, _WINDOW_PER_PLACE = 1024, 4
 #: How often a row that was refused for want of room comes again, whatever its steps tried before.
 _PATIENCE = 8
 _BACKOFF_S, _MAX_BACKOFF_S = 0.5, 30.0
@@ -235,7 +235,8 @@ class Drive:
                 self._plan, self._router, settings, emit=watch.emit, clock=self._clock, threads=self._threads
             )
             done = await self._tried(row, inputs, work)
-            done = replace(done, retries=watch.retries + attempt)
+            if watch.retries + attempt:
+                done = replace(done, retries=watch.retries + attempt)
             is_refusal, wait_s = (False, None) if done.error is None else overload_of(done.error)
             if done.error is None or not is_refusal:
                 self.pace = paced(self.pace, RowEnd(self._full_at >= watch.began, watch.has_queued))
