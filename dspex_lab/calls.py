@@ -197,23 +197,38 @@ class Call:
     def __post_init__(self) -> None:
         """Raises ``ConfigurationError`` for what cannot be sent: one call that the host does not understand would
         end all that are under way."""
-        for name in ("op", "id", "pool"):
-            if not isinstance(getattr(self, name), str):
-                raise _wrong("A call", name, "a text", getattr(self, name))
-        if self.session is not None and not isinstance(self.session, str):
-            raise _wrong("A call", "session", "a session's id", self.session)
-        for name in ("stream", "idempotent", "light", "detached"):
-            if type(getattr(self, name)) is not bool:
-                raise _wrong("A call", name, "True or False", getattr(self, name))
-        timeout_s: Any = self.timeout_s
-        if timeout_s is not None:
-            is_number = isinstance(timeout_s, int | float) and type(timeout_s) is not bool
-            if not is_number or timeout_s != timeout_s:
-                raise _wrong("A call", "timeout_s", "a number of seconds", timeout_s)
-        if type(self.credit) is not int or self.credit < 1:
-            raise _wrong("A call", "credit", "a number of chunks from 1 on", self.credit)
-        if self.priority not in _PRIORITIES:
-            raise _wrong("A call", "priority", " or ".join(map(repr, _PRIORITIES)), self.priority)
+        given: Any = self
+        limit = given.timeout_s
+        # Every call comes this way: only one that is wrong pays for being told so.
+        if not (
+            isinstance(given.op, str)
+            and isinstance(given.id, str)
+            and isinstance(given.pool, str)
+            and (given.session is None or isinstance(given.session, str))
+            and (limit is None or (isinstance(limit, float | int) and type(limit) is not bool and limit == limit))
+            and type(given.stream) is type(given.idempotent) is type(given.light) is type(given.detached) is bool
+            and type(given.credit) is int
+            and given.credit >= 1
+            and given.priority in _PRIORITIES
+        ):
+            raise _fault_of(given)
+
+
+def _fault_of(call: Any) -> ConfigurationError:
+    """What is wrong with a call of which something is."""
+    for name in ("op", "id", "pool"):
+        if not isinstance(getattr(call, name), str):
+            return _wrong("A call", name, "a text", getattr(call, name))
+    for name in ("stream", "idempotent", "light", "detached"):
+        if type(getattr(call, name)) is not bool:
+            return _wrong("A call", name, "True or False", getattr(call, name))
+    if not isinstance(call.session, str | None):
+        return _wrong("A call", "session", "a session's id", call.session)
+    if type(call.credit) is not int or call.credit < 1:
+        return _wrong("A call", "credit", "a number of chunks from 1 on", call.credit)
+    if call.priority not in _PRIORITIES:
+        return _wrong("A call", "priority", " or ".join(map(repr, _PRIORITIES)), call.priority)
+    return _wrong("A call", "timeout_s", "a number of seconds", call.timeout_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dspex_lab.errors import Cancelled, ConfigurationError, HostUnavailable, PythonError
+from dspex_lab.errors import Cancelled, ConfigurationError, HostUnavailable, PythonError, ValidationError
 from dspex_lab.lab import Lab
 from dspex_lab.testing.site import LIMIT_S, Site
 
@@ -110,3 +110,25 @@ def test_a_value_outlives_its_host(site: Site, how: str) -> None:
         if how == "killed":
             with pytest.raises(HostUnavailable, match="while the job was under way"):
                 other.job(lost.id).result(LIMIT_S)
+
+
+def total(data: bytes) -> int:
+    return len(data)
+
+
+def large() -> bytes:
+    return bytes(16 * 1024 * 1024)
+
+
+def test_a_job_that_waits_keeps_its_large_argument(site: Site) -> None:
+    """It is in shared memory, and its notebook leaves before it runs; a large value that nobody waits for is dropped,
+    and the pool goes on."""
+    with Lab(site.settings()) as lab:
+        first = lab.start_job(nap, 1.0)
+        job, told = lab.start_job(total, large()), lab.start_job(large)
+    with Lab(site.settings()) as other:
+        assert other.job(first.id).result(2 * LIMIT_S) == "slept"
+        assert other.job(job.id).result(LIMIT_S) == 16 * 1024 * 1024
+        with pytest.raises(ValidationError, match="too large to be kept"):
+            other.job(told.id).result(LIMIT_S)
+        assert not list(Path("/dev/shm").glob(f"dspex-{other.status().host_id}.*"))
