@@ -21,6 +21,7 @@ from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import HostUnavailable, LabError, ProtocolError, WorkerLost
 from dspex_lab.folders import remove_tree
 from dspex_lab.pool.broker import Broker
+from dspex_lab.pool.busy import excuse_busy
 from dspex_lab.pool.health import HealthLimits, enforce, examine, excuse
 from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.ledger import open_ledger
@@ -135,6 +136,7 @@ class Host:
             if (away_s := now - before - _TICK_S) > _AWAY_S:
                 log.warning("The host was away for %.1f s.", away_s)
                 excuse(pools, away_s)
+            excuse_busy(pools, now, limits.worker_silence_s)
             enforce(self.broker, examine(self.broker.calls.values(), pools, now, limits))
             for pool in pools:
                 self.broker.balance(pool)

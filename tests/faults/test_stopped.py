@@ -108,3 +108,17 @@ async def ready(backend: KernelBackend, count: int) -> list[dict[str, int]]:
         while sum(one["pid"] is not None for one in await workers(backend)) < count:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.02)
     return await workers(backend)
+
+
+def compute_with_the_lock_held(count: int) -> int:
+    return sum(range(count))
+
+
+async def test_a_worker_that_only_computes_is_not_silent(
+    site: Site, connect: Callable[[Settings], KernelBackend]
+) -> None:
+    """Python's lock is held for longer than the silence that a pool bears: no heartbeat comes, and the value does."""
+    backend = connect(site.settings(worker_silence_s=1.0, heartbeat_s=0.2))
+    await end_of(backend.submit(echo()))
+    count = 80_000_000
+    assert await end_of(backend.submit(python_call(compute_with_the_lock_held, count))) == count * (count - 1) // 2
