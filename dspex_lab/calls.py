@@ -9,7 +9,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from dspex_lab.errors import ConfigurationError
 
 __all__ = [
     "ANY_POOL",
@@ -30,6 +32,8 @@ __all__ = [
 #: Which calls go first where they wait for a worker.
 Priority = Literal["interactive", "batch"]
 
+_PRIORITIES = get_args(Priority)
+
 #: In place of a pool's name: the host picks one that has what the call needs.
 ANY_POOL = "any"
 
@@ -37,6 +41,14 @@ ANY_POOL = "any"
 def new_id() -> str:
     """16 random bytes as 32 hexadecimal digits: the form of an OpenTelemetry trace id."""
     return secrets.token_hex(16)
+
+
+def _wrong(what: str, key: str, expected: str, actual: object) -> ConfigurationError:
+    try:
+        shown = repr(actual)
+    except Exception:  # whatever the user's own class does
+        shown = f"a {type(actual).__name__}"
+    return ConfigurationError(f"{what} cannot have {key}={shown}: it is {expected}.", key, expected, shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +146,16 @@ class Needs:
     memory_mb: int = 0
     labels: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raises ``ConfigurationError`` for what no pool can have."""
+        if type(self.gpu) is not bool:
+            raise _wrong("A call's needs", "gpu", "True or False", self.gpu)
+        if type(self.memory_mb) is not int or self.memory_mb < 0:
+            raise _wrong("A call's needs", "memory_mb", "a whole number of MB", self.memory_mb)
+        labels: Any = self.labels
+        if not isinstance(labels, tuple) or not all(isinstance(label, str) for label in labels):
+            raise _wrong("A call's needs", "labels", 'a tuple of texts, as ("cuda",)', labels)
+
     def __str__(self) -> str:
         parts = ["a GPU"] if self.gpu else []
         parts += [f"{self.memory_mb} MB"] if self.memory_mb else []
@@ -169,6 +191,29 @@ class Call:
     needs: Needs | None = None
     #: It goes on when its caller leaves; its value is kept by the host, and is asked for by the call's id.
     detached: bool = False
+    #: The call whose operation makes this one, by its id; None for a notebook's.
+    parent: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ``ConfigurationError`` for what cannot be sent: one call that the host does not understand would
+        end all that are under way."""
+        for name in ("op", "id", "pool"):
+            if not isinstance(getattr(self, name), str):
+                raise _wrong("A call", name, "a text", getattr(self, name))
+        if self.session is not None and not isinstance(self.session, str):
+            raise _wrong("A call", "session", "a session's id", self.session)
+        for name in ("stream", "idempotent", "light", "detached"):
+            if type(getattr(self, name)) is not bool:
+                raise _wrong("A call", name, "True or False", getattr(self, name))
+        timeout_s: Any = self.timeout_s
+        if timeout_s is not None:
+            is_number = isinstance(timeout_s, int | float) and type(timeout_s) is not bool
+            if not is_number or timeout_s != timeout_s:
+                raise _wrong("A call", "timeout_s", "a number of seconds", timeout_s)
+        if type(self.credit) is not int or self.credit < 1:
+            raise _wrong("A call", "credit", "a number of chunks from 1 on", self.credit)
+        if self.priority not in _PRIORITIES:
+            raise _wrong("A call", "priority", " or ".join(map(repr, _PRIORITIES)), self.priority)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from dspex_lab.errors import LabError, ValidationError, error_from_dict
+from dspex_lab.errors import LabError, PipelineError, ValidationError, error_from_dict
 from dspex_lab.pipelines.journal.records import KeptStep, RunRecord
 from dspex_lab.pipelines.journal.values import read_value
 from dspex_lab.pipelines.record import Record
@@ -100,6 +100,13 @@ class PastRun:
         again. ``inputs`` are those that could not be written down. Raises ``PipelineError`` while it is under way
         somewhere, and when the pipeline is another one or not there."""
         return self._resume(self.id, inputs)
+
+    def answer(self, value: Any = None, /, **fields: Any) -> None:
+        """A run asks where it runs: raises ``PipelineError`` with the way there."""
+        raise PipelineError(
+            f"The run {self.id[:8]} is not under way here, and asks nothing.",
+            hint=f'Go on with it, then answer: run = lab.run("{self.id[:8]}").resume(); run.answer(...).',
+        )
 
     @cached_property
     def _kept(self) -> list[KeptStep]:

@@ -212,14 +212,15 @@ class Workforce:
             self.kill(worker, WorkerLost(f"The worker {worker_id} cannot be used: {error.message}", hint=error.hint))
 
     def recycle_if_due(self, worker: WorkerRecord) -> None:
-        """Replace a worker that did enough calls, is old enough or asked for it, after the calls that it has. One that
-        a session has stays: it goes with the session."""
+        """Replace a worker that did enough calls, is old or large enough, or asked for it, after the calls that it
+        has. One that a session has stays: it goes with the session."""
         if worker.session is not None:
             return
         spec, now = self.pools[worker.pool].spec, self._clock.monotonic()
         has_done = spec.recycle_after_calls is not None and worker.calls_done >= spec.recycle_after_calls
         is_old = spec.recycle_after_s is not None and now - worker.since >= spec.recycle_after_s
-        if worker.phase is WorkerPhase.READY and (worker.is_worn or has_done or is_old):
+        is_due = worker.is_worn or has_done or is_old or worker.is_above(spec.recycle_above_mb)
+        if worker.phase is WorkerPhase.READY and is_due:
             worker.step(WorkerPhase.DRAINING, now)
             self._on_change(worker)
         if worker.phase is WorkerPhase.DRAINING and not worker.calls:

@@ -19,7 +19,7 @@ from dspex_lab.calls import new_id
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import LabError, ValidationError
 from dspex_lab.telemetry.events import Event
-from dspex_lab.telemetry.run_view import RunView, render_html, render_text
+from dspex_lab.telemetry.run_view import RunView, render_html, render_questions_html, render_questions_text, render_text
 from dspex_lab.widgets.notebook import has_kernel, show
 from dspex_lab.widgets.outbox import Batch, Outbox, TextPiece
 from dspex_lab.widgets.panel_state import refused_message, state_message, texts_message, tokens_message
@@ -70,7 +70,9 @@ class RunPanel:
         self._display_id = new_id()
         self._widget: RunWidget | None = None
         self._sender: threading.Thread | None = None
-        self._is_displayed = self._is_asking = False
+        self._is_displayed = False
+        self._stored_questions: tuple[Mapping[str, Any], ...] = ()
+        self._questions_id = ""
         self._statistics = PanelStatistics()
 
     @property
@@ -113,16 +115,12 @@ class RunPanel:
 
         self._widget = RunWidget(state=self._state(self._view))
         self._widget.on_msg(self._on_message)
-        self._show_widget(self._view)
+        model = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
+        show({_WIDGET_MIME: model, **self._static(self._view)}, display_id=self._display_id)
         # The context tells ipykernel which cell the messages belong to.
         context = contextvars.copy_context()
         self._sender = threading.Thread(target=context.run, args=(self._send_all,), name="run-panel", daemon=True)
         self._sender.start()
-
-    def _show_widget(self, view: RunView, *, is_update: bool = False) -> None:
-        if self._widget is not None:
-            model = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
-            show({_WIDGET_MIME: model, **self._static(view)}, display_id=self._display_id, is_update=is_update)
 
     def finish(self, *, timeout_s: float = 2.0) -> None:
         """Put the result into the cell for good. Waits for the run's last event and for the sending, at most
@@ -194,11 +192,13 @@ class RunPanel:
         self._keep_questions(view)
 
     def _keep_questions(self, view: RunView) -> None:
-        """While people are asked the cell's stored form says so: they may close the notebook and come back."""
-        is_asking = bool(view.questions)
-        if is_asking != self._is_asking and not view.is_over:
-            self._is_asking = is_asking
-            self._show_widget(view, is_update=True)
+        """What is asked, beside the panel: a notebook that is saved now shows it without a kernel."""
+        if view.questions == self._stored_questions:
+            return
+        is_update, self._stored_questions = bool(self._questions_id), view.questions
+        self._questions_id = self._questions_id or new_id()
+        stored = {"text/html": render_questions_html(view), "text/plain": render_questions_text(view)}
+        show(stored, display_id=self._questions_id, is_update=is_update)
 
     def _settle(self) -> None:
         """Replace the widget in the cell by what stays; a run that never began leaves nothing."""

@@ -7,6 +7,7 @@ else. The dispatcher knows neither sockets nor kernels: answers leave through ``
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 import threading
 import time
@@ -99,7 +100,7 @@ class Execution:
         cancelled function left behind get no further. Raises ``Cancelled``."""
         if self._is_over:
             raise Cancelled(f"{self.run.op} has ended, and makes no calls any more.")
-        nested = self._dispatcher.submit(call)
+        nested = self._dispatcher.submit(dataclasses.replace(call, parent=self.run.id))
         if self._nested is None:
             self._nested = weakref.WeakSet()
         self._nested.add(nested)

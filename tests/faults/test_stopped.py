@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.testing.site import Site, echo, end_of, python_call, until
@@ -114,11 +116,11 @@ def compute_with_the_lock_held(count: int) -> int:
     return sum(range(count))
 
 
-async def test_a_worker_that_only_computes_is_not_silent(
-    site: Site, connect: Callable[[Settings], KernelBackend]
-) -> None:
+@pytest.mark.timeout(240)
+async def test_a_worker_that_only_computes_is_not_silent(site: Site, connect: Connect) -> None:
     """Python's lock is held for longer than the silence that a pool bears: no heartbeat comes, and the value does."""
-    backend = connect(site.settings(worker_silence_s=1.0, heartbeat_s=0.2))
-    await end_of(backend.submit(echo()))
-    count = 80_000_000
-    assert await end_of(backend.submit(python_call(compute_with_the_lock_held, count))) == count * (count - 1) // 2
+    backend = connect(site.settings(worker_silence_s=2.0, heartbeat_s=0.2))
+    await end_of(backend.submit(echo()), limit_s=100)
+    count = 120_000_000
+    pending = backend.submit(python_call(compute_with_the_lock_held, count))
+    assert await end_of(pending, limit_s=100) == count * (count - 1) // 2

@@ -64,12 +64,13 @@ def open_journal(path: Path) -> sqlite3.Connection:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection | None:
-    """A connection that cannot write; None where there is no journal of this version."""
+    """A connection that cannot write; None where there is no journal yet. Raises ``ConfigurationError`` for one of a
+    newer version."""
     if not path.is_file():
         return None
     database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)
     try:
-        if _version(database) == SCHEMA_VERSION:
+        if _checked_version(database) == SCHEMA_VERSION:
             return database
     except BaseException:
         database.close()

@@ -17,6 +17,7 @@ __all__ = [
     "field_text",
     "notes",
     "rate",
+    "resume_line",
     "seconds",
     "shorten",
     "summary",
@@ -106,6 +107,11 @@ def answer_line(view: RunView, question: Mapping[str, Any]) -> str:
     """The line of Python that answers a question."""
     arguments = ", ".join(f"{field.get('name')}=..." for field in question.get("fields") or ())
     return f'lab.run("{view.run_id[:8]}").answer({arguments})'
+
+
+def resume_line(view: RunView) -> str:
+    """The line of Python that goes on with a run whose process has gone, and asks again."""
+    return f'run = lab.run("{view.run_id[:8]}").resume()'
 
 
 def notes(step: StepView) -> list[str]:

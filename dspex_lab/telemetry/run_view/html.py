@@ -20,6 +20,7 @@ from dspex_lab.telemetry.run_view.formats import (
     field_text,
     notes,
     rate,
+    resume_line,
     seconds,
     shorten,
     summary,
@@ -29,7 +30,7 @@ from dspex_lab.telemetry.run_view.formats import (
 from dspex_lab.telemetry.run_view.reducer import RunView
 from dspex_lab.telemetry.run_view.steps import StepStatus, StepView
 
-__all__ = ["render_html"]
+__all__ = ["render_html", "render_questions_html"]
 
 #: Longer values are cut; those that would fill a screen are folded.
 _MAX_VALUE_CHARS = 4000
@@ -70,6 +71,18 @@ def render_html(view: RunView) -> str:
         f'<div class="{_NO_MATH}" style="{_BOX}">{_head(view)}{below}'
         f'<table style="{_TABLE}"><tbody>{body}</tbody></table></div>'
     )
+
+
+def render_questions_html(view: RunView) -> str:
+    """What people are asked now, beside a panel that has the forms: for a notebook that is saved meanwhile. Where the
+    panel lives its style hides this."""
+    asked = "".join(
+        f'<div style="padding: 8px 14px">{_mark(StepStatus.WAITING)} '
+        f"<strong>{_text(str(one.get('step')))}</strong>{_question(view, one)}</div>"
+        for one in view.questions
+    )
+    again = f'<div style="padding: 0 14px; {_SMALL}">After a restart: <code>{_text(resume_line(view))}</code></div>'
+    return f'<div class="dspex-asked {_NO_MATH}" style="{_BOX}">{asked}{again}</div>' if asked else ""
 
 
 def _text(text: str) -> str:
@@ -182,5 +195,5 @@ def _error(error: Mapping[str, Any]) -> str:
     pre = (
         f"{_WRAP}; background: none; margin: 4px 0; font: 12px/1.45 var(--jp-code-font-family, ui-monospace, monospace)"
     )
-    folded = f'<summary style="{_SMALL}">Traceback in the worker</summary><pre style="{pre}">{_text(trace)}</pre>'
+    folded = f'<summary style="{_SMALL}">Traceback</summary><pre style="{pre}">{_text(trace)}</pre>'
     return f"{title}{hint}<details>{folded}</details>"

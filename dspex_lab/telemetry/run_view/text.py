@@ -22,7 +22,7 @@ from dspex_lab.telemetry.run_view.formats import (
 from dspex_lab.telemetry.run_view.reducer import RunView
 from dspex_lab.telemetry.run_view.steps import StepStatus, StepView
 
-__all__ = ["render_text"]
+__all__ = ["render_questions_text", "render_text"]
 
 _INDENT = "  "
 
@@ -44,6 +44,11 @@ def render_text(view: RunView, *, width: int = 100) -> str:
     if view.untold_error:
         lines += [_INDENT + line for line in _error(view.untold_error)]
     return "\n".join(shorten(line, width) for line in lines)
+
+
+def render_questions_text(view: RunView) -> str:
+    """What people are asked now."""
+    return "\n".join(line for one in view.questions for line in _question(view, one))
 
 
 def _cells(depth: int, step: StepView) -> tuple[str, ...]:

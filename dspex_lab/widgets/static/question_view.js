@@ -73,6 +73,14 @@ function makeControl(field) {
   return area;
 }
 
+/**
+ * JupyterLab's shortcuts for what has the focus would take arrows and letters away (and cut the cell at an "x"); they
+ * are asked of the element itself before those around it. @param {HTMLElement} control
+ */
+function keepKeys(control) {
+  control.dataset.lmSuppressShortcuts = "true";
+}
+
 /** One field: its label, its control, and what is wrong with it. */
 class FormRow {
   /** @param {FormField} field @param {string} id */
@@ -83,6 +91,7 @@ class FormRow {
     label.htmlFor = id;
     const cell = this.node.appendChild(element("div", "form-cell"));
     this.control = makeControl(field);
+    keepKeys(this.control);
     this.control.id = id;
     this.control.required = field.is_required && field.kind !== "checkbox";
     cell.append(this.control);
@@ -128,6 +137,7 @@ export class QuestionView {
     const foot = this.node.appendChild(element("div", "form-foot"));
     this.button = /** @type {HTMLButtonElement} */ (foot.appendChild(element("button", "answer", "Answer")));
     this.button.type = "submit";
+    keepKeys(this.button);
     this.note = foot.appendChild(element("span", "faint"));
     this.node.addEventListener("submit", (event) => (event.preventDefault(), this.submit()), { signal });
     this.node.addEventListener(

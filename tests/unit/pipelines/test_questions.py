@@ -199,6 +199,8 @@ def test_what_was_answered_is_not_asked_again(settings: Settings) -> None:
         past = lab.history.unfinished("survey")
         assert past is not None
         assert past.state == "interrupted"
+        with pytest.raises(PipelineError, match="is not under way here"):
+            past.answer(y=2)
         again = past.resume()
         wait_for_question(again)
         assert [question.step for question in again.questions] == ["second"]
