@@ -21,6 +21,7 @@ from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import HostUnavailable, LabError, ProtocolError, WorkerLost
 from dspex_lab.folders import remove_tree
 from dspex_lab.pool.broker import Broker
+from dspex_lab.pool.busy import excuse_busy
 from dspex_lab.pool.health import HealthLimits, enforce, examine, excuse
 from dspex_lab.pool.job_files import JobFiles
 from dspex_lab.pool.jobs import JobBook
@@ -137,6 +138,7 @@ class Host:
             if (away_s := now - before - _TICK_S) > _AWAY_S:
                 log.warning("The host was away for %.1f s.", away_s)
                 excuse(pools, away_s)
+            self._attempt(excuse_busy, pools, now, limits.worker_silence_s)
             self._attempt(self._enforce, now, limits)
             for pool in pools:
                 self._attempt(self.broker.balance, pool)

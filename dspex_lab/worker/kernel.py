@@ -18,14 +18,16 @@ from pathlib import Path
 from dspex_lab.worker.channel import Channel, WorkerConfig
 from dspex_lab.worker.guards import guard_worker
 from dspex_lab.worker.interrupts import Interrupts
+from dspex_lab.worker.output import echo_output
 
 __all__ = ["WORKER_VARIABLE", "main", "run_worker", "take_config"]
 
 WORKER_VARIABLE = "DSPEX_LAB_WORKER"
 
 
-def run_worker(connection_file: str) -> None:
-    """Be a worker until told to stop. Call it on the main thread of a process of its own."""
+def run_worker(connection_file: str, *, has_own_log: bool = True) -> None:
+    """Be a worker until told to stop. Call it on the main thread of a process of its own. What is printed goes to the
+    standard streams as they are now; ``has_own_log``: nobody else writes there."""
     config = take_config()
     _reseed()
     guards = guard_worker(
@@ -36,8 +38,11 @@ def run_worker(connection_file: str) -> None:
 
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    # The kernel puts its own streams in their place.
+    outputs = os.dup(1), os.dup(2)
     app = IPKernelApp.instance(quiet=True)
     app.initialize(["-f", connection_file, "--HistoryManager.enabled=False"])
+    echo_output(outputs, is_own=has_own_log)
     interrupts = Interrupts()
     interrupts.install()  # after the kernel has ignored the signal
     channel = Channel(config, loop, guards, interrupts)
@@ -71,7 +76,7 @@ def _reseed() -> None:
 def main() -> None:
     """Start a worker from the command line: ``-f CONNECTION_FILE``, as kernels are started."""
     arguments = sys.argv[1:]
-    run_worker(arguments[arguments.index("-f") + 1])
+    run_worker(arguments[arguments.index("-f") + 1], has_own_log=False)  # it has its host's
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.testing.site import Site, echo, end_of, python_call, until
@@ -108,3 +110,17 @@ async def ready(backend: KernelBackend, count: int) -> list[dict[str, int]]:
         while sum(one["pid"] is not None for one in await workers(backend)) < count:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.02)
     return await workers(backend)
+
+
+def compute_with_the_lock_held(count: int) -> int:
+    return sum(range(count))
+
+
+@pytest.mark.timeout(240)
+async def test_a_worker_that_only_computes_is_not_silent(site: Site, connect: Connect) -> None:
+    """Python's lock is held for longer than the silence that a pool bears: no heartbeat comes, and the value does."""
+    backend = connect(site.settings(worker_silence_s=2.0, heartbeat_s=0.2))
+    await end_of(backend.submit(echo()), limit_s=100)
+    count = 120_000_000
+    pending = backend.submit(python_call(compute_with_the_lock_held, count))
+    assert await end_of(pending, limit_s=100) == count * (count - 1) // 2
