@@ -8,11 +8,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 
-from dspex_lab.errors import LabError, PipelineError, PythonError
+from dspex_lab.errors import DeadlineExceeded, LabError, PipelineError, PythonError
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.source import user_line, worker_line
 
-__all__ = ["as_lab_error", "as_pipeline_error", "run_error"]
+__all__ = ["as_lab_error", "as_pipeline_error", "run_error", "run_late"]
 
 
 def as_lab_error(error: Exception, step: str, where: str = "") -> LabError:
@@ -65,6 +65,13 @@ def run_error(plan: Plan, error: BaseException, known: Mapping[str, LabError], *
             first.where = first.where or worker_line(first.traceback)
         return first
     return as_pipeline_error(first, step, where, tuple(one for one in failed.values() if one is not error))
+
+
+def run_late(plan: Plan, timeout_s: float | None) -> DeadlineExceeded:
+    """The error of a run whose time is up."""
+    return DeadlineExceeded(
+        f"The run of {plan.name} took longer than {timeout_s:g} s.", hint="Give it more with options(timeout_s=...)."
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -22,7 +22,7 @@ from dspex_lab.errors import (
     PipelineError,
 )
 from dspex_lab.pipelines.answerable import Answerable
-from dspex_lab.pipelines.failures import run_error
+from dspex_lab.pipelines.failures import run_error, run_late
 from dspex_lab.pipelines.journal.entry import Entry
 from dspex_lab.pipelines.journal.records import INTERRUPTED
 from dspex_lab.pipelines.plain import plain_values
@@ -363,10 +363,7 @@ class Run(Answerable):
             self._state = state
 
     def _late(self) -> DeadlineExceeded:
-        return DeadlineExceeded(
-            f"The run of {self.plan.name} took longer than {self._settings.options.timeout_s:g} s.",
-            hint="Give it more with options(timeout_s=...).",
-        )
+        return run_late(self.plan, self._settings.options.timeout_s)
 
     def _cancelled(self) -> Cancelled:
         return Cancelled(f"The run of {self.plan.name} was cancelled.")
