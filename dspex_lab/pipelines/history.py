@@ -23,7 +23,6 @@ from dspex_lab.pipelines.journal.recovery import (
 from dspex_lab.pipelines.launcher import Launcher
 from dspex_lab.pipelines.past_run import PastRun
 from dspex_lab.pipelines.plan import Plan
-from dspex_lab.pipelines.result import RunState
 from dspex_lab.pipelines.run import Run
 
 __all__ = ["FindPlan", "History"]
@@ -69,8 +68,8 @@ class History:
 
     def unfinished(self, pipeline: str) -> PastRun | None:
         """The newest run of ``pipeline`` that has not come to its result and is not under way, or None."""
-        for record in self._journal.runs(pipeline=pipeline):
-            if record.written_state != RunState.SUCCEEDED and not record.is_under_way:
+        for record in self._journal.unfinished(pipeline):
+            if not record.is_under_way:
                 return self._past(record)
         return None
 

@@ -124,14 +124,13 @@ class Journal:
 
     # --- reading --------------------------------------------------------------------------------------------------
 
-    def runs(self, *, limit: int | None = None, pipeline: str | None = None) -> list[RunRecord]:
-        """The runs, or those of one ``pipeline``, the newest first. Raises ``sqlite3.Error`` when the file cannot be
-        read."""
-        return self._select(
-            "WHERE ?1 IS NULL OR pipeline = ?1 ORDER BY started_at DESC, number DESC LIMIT ?2",
-            pipeline,
-            -1 if limit is None else limit,
-        )
+    def runs(self, *, limit: int | None = None) -> list[RunRecord]:
+        """The runs, the newest first. Raises ``sqlite3.Error`` when the file cannot be read."""
+        return self._select("ORDER BY started_at DESC, number DESC LIMIT ?", -1 if limit is None else limit)
+
+    def unfinished(self, pipeline: str) -> list[RunRecord]:
+        """The runs of ``pipeline`` that have not come to their result, the newest first."""
+        return self._select("WHERE pipeline = ? AND state <> 'succeeded' ORDER BY started_at DESC", pipeline)
 
     def find(self, prefix: str) -> list[RunRecord]:
         """The runs whose id begins so."""
