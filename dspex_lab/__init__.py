@@ -46,7 +46,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "dspex_lab.sessions": ("Session",),
     "dspex_lab.settings": ("PoolSpec", "Settings"),
     "dspex_lab.router": ("Budget", "CachePolicy", "RetryPolicy"),
-    "dspex_lab.pipelines": ("PastRun", "Pipeline", "Program", "Question", "Run", "RunResult"),
+    "dspex_lab.pipelines": ("Batch", "PastRun", "Pipeline", "Program", "Question", "Run", "RunResult"),
     "dspex_lab.calls": ("Call", "Chunk", "LmSpec", "Result", "Usage"),
     "dspex_lab.errors": (
         "BudgetExceeded",

@@ -9,7 +9,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from dspex_lab.errors import ConfigurationError
 
 __all__ = [
     "ANY_POOL",
@@ -30,6 +32,8 @@ __all__ = [
 #: Which calls go first where they wait for a worker.
 Priority = Literal["interactive", "batch"]
 
+_PRIORITIES = get_args(Priority)
+
 #: In place of a pool's name: the host picks one that has what the call needs.
 ANY_POOL = "any"
 
@@ -37,6 +41,14 @@ ANY_POOL = "any"
 def new_id() -> str:
     """16 random bytes as 32 hexadecimal digits: the form of an OpenTelemetry trace id."""
     return secrets.token_hex(16)
+
+
+def _wrong(what: str, key: str, expected: str, actual: object) -> ConfigurationError:
+    try:
+        shown = repr(actual)
+    except Exception:  # whatever the user's own class does
+        shown = f"a {type(actual).__name__}"
+    return ConfigurationError(f"{what} cannot have {key}={shown}: it is {expected}.", key, expected, shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +146,16 @@ class Needs:
     memory_mb: int = 0
     labels: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raises ``ConfigurationError`` for what no pool can have."""
+        if type(self.gpu) is not bool:
+            raise _wrong("A call's needs", "gpu", "True or False", self.gpu)
+        if type(self.memory_mb) is not int or self.memory_mb < 0:
+            raise _wrong("A call's needs", "memory_mb", "a whole number of MB", self.memory_mb)
+        labels: Any = self.labels
+        if not isinstance(labels, tuple) or not all(isinstance(label, str) for label in labels):
+            raise _wrong("A call's needs", "labels", 'a tuple of texts, as ("cuda",)', labels)
+
     def __str__(self) -> str:
         parts = ["a GPU"] if self.gpu else []
         parts += [f"{self.memory_mb} MB"] if self.memory_mb else []
@@ -169,6 +191,44 @@ class Call:
     needs: Needs | None = None
     #: It goes on when its caller leaves; its value is kept by the host, and is asked for by the call's id.
     detached: bool = False
+    #: The call whose operation makes this one, by its id; None for a notebook's.
+    parent: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ``ConfigurationError`` for what cannot be sent: one call that the host does not understand would
+        end all that are under way."""
+        given: Any = self
+        limit = given.timeout_s
+        # Every call comes this way: only one that is wrong pays for being told so.
+        if not (
+            isinstance(given.op, str)
+            and isinstance(given.id, str)
+            and isinstance(given.pool, str)
+            and (given.session is None or isinstance(given.session, str))
+            and (limit is None or (isinstance(limit, float | int) and type(limit) is not bool and limit == limit))
+            and type(given.stream) is type(given.idempotent) is type(given.light) is type(given.detached) is bool
+            and type(given.credit) is int
+            and given.credit >= 1
+            and given.priority in _PRIORITIES
+        ):
+            raise _fault_of(given)
+
+
+def _fault_of(call: Any) -> ConfigurationError:
+    """What is wrong with a call of which something is."""
+    for name in ("op", "id", "pool"):
+        if not isinstance(getattr(call, name), str):
+            return _wrong("A call", name, "a text", getattr(call, name))
+    for name in ("stream", "idempotent", "light", "detached"):
+        if type(getattr(call, name)) is not bool:
+            return _wrong("A call", name, "True or False", getattr(call, name))
+    if not isinstance(call.session, str | None):
+        return _wrong("A call", "session", "a session's id", call.session)
+    if type(call.credit) is not int or call.credit < 1:
+        return _wrong("A call", "credit", "a number of chunks from 1 on", call.credit)
+    if call.priority not in _PRIORITIES:
+        return _wrong("A call", "priority", " or ".join(map(repr, _PRIORITIES)), call.priority)
+    return _wrong("A call", "timeout_s", "a number of seconds", call.timeout_s)
 
 
 @dataclass(frozen=True, slots=True)

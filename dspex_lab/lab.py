@@ -166,7 +166,7 @@ class Lab:
         return self._run(ask)
 
     def _run(self, function: Callable[[], Awaitable[T]]) -> T:
-        if self._is_closed:
+        if self.is_closed:
             raise HostUnavailable("The lab is closed.", hint="Make a new Lab().", retryable=False)
         return self.portal.run(function)
 
@@ -281,7 +281,9 @@ class Lab:
     # --- the end ----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Cancel what is under way and leave the host, which goes on. Safe to call twice."""
+        """Cancel what is under way and leave the host, which goes on. Safe to call twice, and in a fork."""
+        if self.is_closed:  # in a fork another thread may have the lock for ever
+            return
         with self._closing:
             if self._is_closed:
                 return
@@ -296,7 +298,8 @@ class Lab:
 
     @property
     def is_closed(self) -> bool:
-        return self._is_closed
+        """Whether it was closed, or belongs to the process that this one is a fork of."""
+        return self._is_closed or self.portal.is_closed
 
     def __enter__(self) -> Self:
         return self
@@ -305,7 +308,7 @@ class Lab:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Lab [{'closed' if self._is_closed else 'open'}, lm: {self.lm.model}, {self.backend!r}]>"
+        return f"<Lab [{'closed' if self.is_closed else 'open'}, lm: {self.lm.model}, {self.backend!r}]>"
 
 
 def _api_key(model: str, given: SecretStr | None, environment: Mapping[str, str]) -> str | None:

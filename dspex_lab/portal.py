@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
 
+from dspex_lab.errors import HostUnavailable
 from dspex_lab.threads import Threads
 
 __all__ = ["Portal"]
@@ -27,12 +31,23 @@ class Portal:
     ``threads`` are for what must not hold up the loop; they end with it."""
 
     def __init__(self) -> None:
-        #: Whether it was closed: nothing runs on it any more.
-        self.is_closed = False
+        self._is_closed = False
+        self._pid = os.getpid()
         self.threads = Threads()
-        self._stack = contextlib.ExitStack()
-        self._portal: BlockingPortal = self._stack.enter_context(start_blocking_portal("asyncio", name="dspex-lab"))
+        ready: Future[BlockingPortal] = Future()
+        # Not anyio's own way to start one: in a fork it waits for its thread as soon as it is collected.
+        self._thread = threading.Thread(target=_run, args=(ready,), name="dspex-lab", daemon=True)
+        self._thread.start()
+        self._portal = ready.result()
         self.loop: asyncio.AbstractEventLoop = self._portal.call(asyncio.get_running_loop)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing runs on it any more: it was closed, or this is a fork, which the thread did not come to."""
+        return self._is_closed or self._is_forked()
+
+    def _is_forked(self) -> bool:
+        return os.getpid() != self._pid
 
     def run(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
         """Run ``function(*args)`` on the loop and wait for it; an interrupt cancels it and is raised here."""
@@ -45,6 +60,7 @@ class Portal:
 
     def start(self, function: Callable[..., Awaitable[T]], *args: object) -> Future[T]:
         """Start ``function(*args)`` on the loop; cancelling the future cancels it there."""
+        self._check()
         begun: list[asyncio.Task[object]] = []
         is_abandoned = False
 
@@ -65,14 +81,25 @@ class Portal:
 
     def call_soon(self, function: Callable[..., T], *args: object) -> T:
         """Call the plain ``function(*args)`` on the loop's thread and wait for its value."""
+        self._check()
         return self._portal.call(function, *args)
 
+    def _check(self) -> None:
+        if self._is_forked():
+            raise HostUnavailable(
+                "A lab does not come along into a forked process.",
+                hint='Make a new Lab() there, or start the process anew (multiprocessing\'s "spawn").',
+                retryable=False,
+            )
+
     def close(self) -> None:
-        """Cancel what is running, end the loop and its thread."""
-        self.is_closed = True
+        """Cancel what is running, end the loop and its thread; in a fork there is nothing to end."""
+        if self.is_closed:
+            return
+        self._is_closed = True
         with contextlib.suppress(RuntimeError):
             self._portal.call(self._portal.stop, True)
-        self._stack.close()
+        self._thread.join()
         self.threads.close()
 
     def __enter__(self) -> Portal:
@@ -80,3 +107,17 @@ class Portal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _run(ready: Future[BlockingPortal]) -> None:
+    async def serve() -> None:
+        async with BlockingPortal() as portal:
+            ready.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    try:
+        anyio.run(serve, backend="asyncio")
+    except BaseException as error:
+        if ready.done():
+            raise
+        ready.set_exception(error)

@@ -93,8 +93,9 @@ class Session:
         return self._portal.start(self._call, function, args, kwargs)
 
     def stream(self, function: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Iterator[str]:
-        """The texts that ``function``, a generator (plain or asynchronous), yields, as they come. Who reads slowly
-        slows it down, and who stops reading ends it; its other values are left out. Raises what :meth:`call` does."""
+        """The texts that ``function``, a generator (plain or asynchronous), yields, as they come; one of more than
+        65,536 characters comes in several pieces. Who reads slowly slows it down, and who stops reading ends it; its
+        other values are left out. Raises what :meth:`call` does."""
         pieces = self._pieces(function, args, kwargs)
         try:
             while (piece := self._on_portal(_next, pieces)) is not None:

@@ -6,8 +6,9 @@ Pools are settings too (:class:`PoolSpec`), so that a notebook, the host and a t
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import platformdirs
 import pydantic
@@ -43,7 +44,7 @@ def _default_data_dir() -> Path:
 class PoolSpec(BaseModel):
     """What a pool of workers is: how many, how large, where and for how long. Sizes in MB, times in seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")
     size: int = Field(default=8, ge=1, le=256)
@@ -65,6 +66,8 @@ class PoolSpec(BaseModel):
     sandbox: Literal["off", "on"] = "off"
     op_timeout_s: float = Field(default=600.0, gt=0)
     queue_limit: int = Field(default=1000, ge=1)
+    #: What the arguments of the pool's calls may take in the host together; those in shared memory do not count.
+    queue_limit_mb: int = Field(default=256, ge=1)
     #: What the pool is good for, in words of your own: calls may ask for them (``needs``).
     labels: tuple[str, ...] = ()
     #: How long a cancelled call may take to stop before its worker is killed.
@@ -72,6 +75,8 @@ class PoolSpec(BaseModel):
     #: A worker is replaced after so many calls, or at such an age; it finishes what it has before.
     recycle_after_calls: int | None = Field(default=None, ge=1)
     recycle_after_s: float | None = Field(default=None, gt=0)
+    #: Likewise once it has more memory than this, in MB: before ``max_memory_mb`` ends it together with its calls.
+    recycle_above_mb: int | None = Field(default=None, ge=64)
     #: Workers idle for longer are retired, down to ``min_ready``.
     idle_retire_s: float = Field(default=300.0, gt=0)
 
@@ -83,13 +88,41 @@ class PoolSpec(BaseModel):
             raise ValueError(f"min_ready ({self.min_ready}) is more than size ({self.size})")
         return self
 
+    @pydantic.field_validator("python")
+    @classmethod
+    def _python_runs(cls, python: str | None) -> str | None:
+        if python is not None and ("\0" in python or shutil.which(python) is None):
+            raise ValueError(f"{python!r} is no program that can be run")
+        return python
+
+    @pydantic.field_validator("cwd")
+    @classmethod
+    def _cwd_is_there(cls, cwd: str | None) -> str | None:
+        if cwd is not None and ("\0" in cwd or not Path(cwd).is_dir()):
+            raise ValueError(f"{cwd!r} is no folder")
+        return cwd
+
+    @pydantic.field_validator("env")
+    @classmethod
+    def _env_can_be_set(cls, env: dict[str, str]) -> dict[str, str]:
+        for name, value in env.items():
+            if not name or "=" in name or "\0" in name + value:
+                raise ValueError(f"the variable {name!r} cannot be set: a name has no '=', and neither part a NUL")
+        return env
+
+    if not TYPE_CHECKING:  # a checker sees the fields
+
+        def __init__(self, **values: Any) -> None:
+            """Raises :class:`ConfigurationError`, which names the pool and the key."""
+            try:
+                super().__init__(**values)
+            except pydantic.ValidationError as error:
+                raise _configuration_error(error, prefix=f"pools.{values.get('name', '?')}") from error
+
     @classmethod
     def create(cls, **values: Any) -> PoolSpec:
-        """A spec, or a :class:`ConfigurationError` that names the key."""
-        try:
-            return cls(**values)
-        except pydantic.ValidationError as error:
-            raise _configuration_error(error, prefix=f"pools.{values.get('name', '?')}") from error
+        """The same of values whose types nobody has checked."""
+        return cls(**values)
 
 
 def default_pools() -> tuple[PoolSpec, ...]:
@@ -177,6 +210,11 @@ class Settings(BaseSettings):
     def trace_file(self) -> Path:
         """Where the host keeps runs, events and spans: an SQLite file of mode 0600."""
         return self.runtime_dir / "traces.sqlite"
+
+    @property
+    def jobs_dir(self) -> Path:
+        """Where the host keeps what jobs came to, for a day after: files of mode 0600."""
+        return self.runtime_dir / "jobs"
 
     @property
     def journal_file(self) -> Path:

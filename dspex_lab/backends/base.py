@@ -35,7 +35,8 @@ class PendingCall(Protocol):
     def call(self) -> Call: ...
 
     def __aiter__(self) -> AsyncIterator[Chunk]:
-        """The chunks as they come; ends when the call ends. Raises nothing: :meth:`result` does."""
+        """The chunks as they come; ends when the call ends. Raises nothing: :meth:`result` does. Leaving before the
+        end (``break``, an error, being cancelled) cancels the call, unless :meth:`result` is asked for at once."""
         ...
 
     async def result(self) -> Result:

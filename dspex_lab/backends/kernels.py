@@ -183,7 +183,8 @@ class KernelBackend:
         if self._welcome is not None and not self._welcome.done():
             self._welcome.set_exception(error)
         else:
-            self._caller.fail_all(error)
+            # Which message it was that the host does not take is not told; nothing may run on unheard.
+            self._caller.give_up(error)
 
     # --- calls ------------------------------------------------------------------------------------------------
 

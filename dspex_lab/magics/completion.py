@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from dspex_lab.magics.lab_magic import COMMANDS
 from dspex_lab.magics.pipeline_line import FLAGS
-from dspex_lab.pipelines.constructors import CONSTRUCTORS
+from dspex_lab.pipelines.constructors import CONSTRUCTORS, StepOptions
 from dspex_lab.settings import PoolSpec, default_pools
 from dspex_lab.signatures import completions as signature_completions
 
@@ -17,6 +18,17 @@ __all__ = ["Offer", "complete"]
 
 _LM_SETTINGS = ("api_base=", "temperature=", "max_tokens=", "timeout_s=")
 _POOL_VERBS = ("add", "restart", "remove")
+#: What every step takes.
+_OPTIONS = tuple(StepOptions.__annotations__)
+_WITHOUT_OPTIONS = frozenset({"each", "parallel", "when"})
+#: The constructors that take a signature first.
+_SIGNED = frozenset({"chain_of_thought", "predict", "program_of_thought", "react"})
+#: ``lambda s: s.na``
+_ASKED = re.compile(r"lambda (\w+):.*\b\1\.(\w*)\Z")
+#: ``name = step(`` at the beginning of a line or in brackets, and the right side of a signature.
+_WRITTEN = re.compile(r"(?:^|[(,])\s*(\w+)\s*=\s*\w+\(|->([^\n]*)", re.MULTILINE)
+_QUOTE = re.compile("[\"']")
+_BRACKETED = re.compile(r"\[[^\]]*\]")
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*\Z")
 
 
@@ -42,18 +54,72 @@ def complete(text: str, cursor: int, namespace: Mapping[str, Any]) -> Offer:
     if first.startswith("%%signature") and newline and cursor >= start:
         return Offer(tuple(signature_completions(body, cursor - start, namespace=namespace)))
     if first.startswith("%%pipeline"):
-        return _pipeline(line, is_body=bool(newline) and cursor >= start)
+        return _pipeline(line, before, is_body=bool(newline) and cursor >= start)
     return _NOTHING
 
 
-def _pipeline(line: str, *, is_body: bool) -> Offer:
+def _pipeline(line: str, before: str, *, is_body: bool) -> Offer:
     word = line.rpartition(" ")[2]
     if not is_body:
         return _starting(word, FLAGS) if word.startswith("-") else _NOTHING
-    name = _NAME.search(line)
-    if name is None or "#" in line:
+    if "#" in line:
         return _NOTHING
-    return Offer(_starting(name[0], CONSTRUCTORS).words, is_exclusive=False)
+    body = before.partition("\n")[2]
+    fields = _fields(body[: len(body) - len(line)])
+    if (asked := _ASKED.search(line)) is not None:
+        return Offer(_starting(asked[2], fields).words, is_exclusive=False)
+    call = _open_call(body)
+    name = _NAME.search(line)
+    typed = name[0] if name else ""
+    if (text := _open_text(line)) is not None:
+        is_asking = call in _SIGNED and "->" not in text
+        return Offer(_starting(typed, fields).words) if is_asking else _NOTHING
+    options = tuple(f"{one}=" for one in _options_of(call)) if call else ()
+    if name is None:
+        return Offer(options if line.endswith(("(", ", ")) else (), is_exclusive=False)
+    return Offer(_starting(typed, (*options, *CONSTRUCTORS)).words, is_exclusive=False)
+
+
+def _fields(body: str) -> list[str]:
+    """The names that the steps so far may have written: their own, and the outputs in their signatures."""
+    found: dict[str, None] = {}
+    for match in _WRITTEN.finditer(body):
+        names = (
+            [match[1]]
+            if match[1]
+            else [one.partition(":")[0].strip() for one in _BRACKETED.sub("", match[2]).split(",")]
+        )
+        found.update(dict.fromkeys(name for name in names if name.isidentifier() and name not in _OPTIONS))
+    return list(found)
+
+
+def _open_call(body: str) -> str:
+    """The constructor whose brackets are open at the end of ``body``, or ""."""
+    depth = 0
+    for index in range(len(body) - 1, -1, -1):
+        depth += (body[index] in ")]}") - (body[index] in "([{")
+        if depth < 0:
+            name = _NAME.search(body[:index])
+            return name[0] if body[index] == "(" and name and name[0] in CONSTRUCTORS else ""
+    return ""
+
+
+def _open_text(line: str) -> str | None:
+    """The text whose quotes are open at the end of ``line``, or None."""
+    quote, start = "", 0
+    for index, letter in enumerate(line):
+        if letter in "\"'" and quote in ("", letter):
+            quote, start = ("", 0) if quote else (letter, index + 1)
+    return line[start:] if quote else None
+
+
+def _options_of(call: str) -> list[str]:
+    """The keywords that a constructor takes, those of every step among them."""
+    named = [
+        one.name for one in inspect.signature(CONSTRUCTORS[call]).parameters.values() if one.kind is one.KEYWORD_ONLY
+    ]
+    own = [name for name in named if name != "namespace"]
+    return [*own, *(() if call in _WITHOUT_OPTIONS else _OPTIONS)]
 
 
 def _lab_words(line: str) -> tuple[str, Iterable[str]]:

@@ -147,7 +147,7 @@ def _pools(*arguments: str) -> Any:
 
 
 def _size(pool: str, text: str) -> int:
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ConfigurationError(
             f"{text!r} is no size of a pool.",
             f"pools.{pool}.size",

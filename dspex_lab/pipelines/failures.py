@@ -12,7 +12,7 @@ from dspex_lab.errors import DeadlineExceeded, LabError, PipelineError, PythonEr
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.source import user_line, worker_line
 
-__all__ = ["as_lab_error", "as_pipeline_error", "run_error", "run_late"]
+__all__ = ["as_lab_error", "as_pipeline_error", "late_error", "run_error"]
 
 
 def as_lab_error(error: Exception, step: str, where: str = "") -> LabError:
@@ -67,10 +67,10 @@ def run_error(plan: Plan, error: BaseException, known: Mapping[str, LabError], *
     return as_pipeline_error(first, step, where, tuple(one for one in failed.values() if one is not error))
 
 
-def run_late(plan: Plan, timeout_s: float | None) -> DeadlineExceeded:
-    """The error of a run whose time is up."""
+def late_error(pipeline: str, timeout_s: float) -> DeadlineExceeded:
+    """A whole run has used up its time."""
     return DeadlineExceeded(
-        f"The run of {plan.name} took longer than {timeout_s:g} s.", hint="Give it more with options(timeout_s=...)."
+        f"The run of {pipeline} took longer than {timeout_s:g} s.", hint="Give it more with options(timeout_s=...)."
     )
 
 

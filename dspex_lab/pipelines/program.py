@@ -16,7 +16,7 @@ from dspex_lab.errors import ConfigurationError
 from dspex_lab.pipelines.batch import MapOptions, StartBatch
 from dspex_lab.pipelines.batch.options import OnError
 from dspex_lab.pipelines.compiler import compile_plan
-from dspex_lab.pipelines.graph import draw
+from dspex_lab.pipelines.graph import draw, draw_page
 from dspex_lab.pipelines.launcher import StartRun
 from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.overrides import overridden
@@ -262,7 +262,10 @@ class Pipeline(_Runnable):
         return repr(self._plan)
 
     def _repr_svg_(self) -> str:
-        return draw(self._plan)
+        return draw(self.plan)
+
+    def _repr_html_(self) -> str:
+        return draw_page(self.plan)
 
 
 def pipeline(

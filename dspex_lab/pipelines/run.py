@@ -22,7 +22,8 @@ from dspex_lab.errors import (
     PipelineError,
 )
 from dspex_lab.pipelines.answerable import Answerable
-from dspex_lab.pipelines.failures import run_error, run_late
+from dspex_lab.pipelines.failures import late_error, run_error
+from dspex_lab.pipelines.graph import Graph
 from dspex_lab.pipelines.journal.entry import Entry
 from dspex_lab.pipelines.journal.records import INTERRUPTED
 from dspex_lab.pipelines.plain import plain_values
@@ -212,6 +213,11 @@ class Run(Answerable):
             view = view.apply(event)
         return view
 
+    @property
+    def graph(self) -> Graph:
+        """The plan's picture with the state of each step as it is now; a notebook shows it."""
+        return Graph(self.plan, self.view)
+
     def __repr__(self) -> str:
         over = sum(1 for one in self.plan.block.steps if one.name in self._work.book.figures)
         count = len(self.plan.block.steps)
@@ -314,7 +320,7 @@ class Run(Answerable):
         """How the run ends, as its work ended; work that did not stop in time counts as cancelled, and work that was
         stopped because the run ``is_late`` as failed."""
         if is_late:
-            return RunState.FAILED, None, self._late()
+            return RunState.FAILED, None, late_error(self.plan.name, self._settings.options.timeout_s or 0.0)
         if not work.done() or work.cancelled():
             return RunState.CANCELLED, None, self._cancelled()
         error = work.exception()
@@ -361,9 +367,6 @@ class Run(Answerable):
             if state not in TRANSITIONS[self._state]:
                 raise RuntimeError(f"A run that is {self._state} cannot become {state}.")
             self._state = state
-
-    def _late(self) -> DeadlineExceeded:
-        return run_late(self.plan, self._settings.options.timeout_s)
 
     def _cancelled(self) -> Cancelled:
         return Cancelled(f"The run of {self.plan.name} was cancelled.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import resource
 import signal
 import sys
 from importlib.metadata import version
@@ -33,6 +34,9 @@ async def serve(settings: Settings) -> None:
 
 def main() -> None:
     """Read the settings and serve."""
+    # A worker takes ten descriptors of its host's, and the usual limit is soon reached.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     text = "" if sys.stdin.isatty() else sys.stdin.read()
     asyncio.run(serve(Settings.create(**json.loads(text or "{}"))))

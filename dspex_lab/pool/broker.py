@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from dspex_lab.clock import Clock
 from dspex_lab.errors import Cancelled, LabError, PoolSaturated, ProtocolError, WorkerLost
+from dspex_lab.pool.admission import Admission
 from dspex_lab.pool.assignment import assign
 from dspex_lab.pool.records import (
     CallPhase,
@@ -61,6 +62,7 @@ class Broker:
         self.peers: dict[bytes, PeerRecord] = {}
         self.calls: dict[str, CallRecord] = {}
         self.sessions = Sessions()
+        self._admission = Admission(workforce, self.peers, self.calls, self.sessions)
         self._outbox = outbox
         self._clock = clock
         self._on_begin, self._on_end = on_begin, on_end
@@ -95,9 +97,10 @@ class Broker:
 
     def submit(self, peer: bytes, submit: Submit, payload: Frames) -> None:
         """Queue a call; a full queue, an unknown pool, a session that ended and an id in use are answered at once."""
+        size_bytes = sum(map(len, payload))
         try:
-            submit = self.workforce.placed(submit)
-            session = self._admit(peer, submit)
+            submit, owner = self._admission.inherited(peer, self.workforce.placed(submit))
+            session = self._admission.admit(peer, submit, size_bytes)
         except LabError as error:
             if pool := self.workforce.pools.get(submit.pool):
                 pool.counters.submitted += 1
@@ -109,8 +112,11 @@ class Broker:
         now = self._clock.monotonic()
         deadline = None if submit.timeout_s is None else now + submit.timeout_s
         span_id = "" if submit.trace_id is None else new_span_id()
-        call = CallRecord(submit, payload, peer, now, deadline, session=session, span_id=span_id)
+        call = CallRecord(
+            submit, payload, peer, now, deadline, owner=owner, size_bytes=size_bytes, session=session, span_id=span_id
+        )
         self.calls[submit.id] = call
+        pool.held_bytes += size_bytes
         self._on_begin(call)
         self.peers[peer].calls.add(submit.id)
         if session is not None:
@@ -121,26 +127,6 @@ class Broker:
         pool.is_awake = True
         if not is_behind_others:
             self.balance(pool)
-
-    def _admit(self, peer: bytes, submit: Submit) -> SessionRecord | None:
-        """The call's session, if it names one; raises what is wrong with the call."""
-        pool = self.workforce.pool(submit.pool)
-        worker = self.peers[peer].worker
-        if worker is not None and self.workforce.pools[worker.pool].spec.sandbox == "on":
-            raise ProtocolError("Out of a sandbox no calls are made.", hint='Use a pool with sandbox="off".')
-        if submit.id in self.calls:
-            raise ProtocolError("A call with this id is under way.")
-        if (refusal := self.workforce.refusal(pool)) is not None:
-            raise refusal
-        session = None if submit.session is None else self.sessions.find(submit.session, peer)
-        if session is not None and session.pool != submit.pool:
-            raise ProtocolError(f"The session is of the pool {session.pool!r}, not of {submit.pool!r}.")
-        if (waiting := pool.waiting_in_line(submit, session)) >= pool.spec.queue_limit:
-            raise PoolSaturated(
-                f"The pool {pool.spec.name!r} has {waiting} calls waiting, its limit.",
-                hint="Wait for results before sending more, or raise the pool's size or queue_limit.",
-            )
-        return session
 
     def balance(self, pool: PoolRecord) -> None:
         """Ask for the assignment of ``pool`` and carry it out."""
@@ -317,7 +303,7 @@ class Broker:
         error = why_it_failed(worker, call, status)
         if call.submit.idempotent and call.is_untouched and error.retryable and call.attempts < _MAX_ATTEMPTS:
             call.phase, call.worker_id, call.interruptible = CallPhase.QUEUED, None, None
-            pool.line(call).put_back(call.submit.id, call.caller, priority=call.submit.priority)
+            pool.line(call).put_back(call.submit.id, call.owner, priority=call.submit.priority)
         else:
             self._end(call, error)
 
@@ -388,7 +374,8 @@ class Broker:
         self.stop_call(call, error, is_answered=True)
 
     def _forget(self, call: CallRecord) -> None:
-        self.calls.pop(call.submit.id, None)
+        if self.calls.pop(call.submit.id, None) is not None:
+            self.workforce.pools[call.submit.pool].held_bytes -= call.size_bytes
         if call.session is not None:
             call.session.calls.discard(call.submit.id)
             call.session.last_used = self._clock.monotonic()

@@ -99,7 +99,7 @@ def _examine_worker(worker: WorkerRecord, pool: PoolRecord, now: float, limits: 
             "kill",
             WorkerLost(f"The worker {worker.id} was silent for {limits.worker_silence_s:g} s and was ended."),
         )
-    if worker.rss_bytes > pool.spec.max_memory_mb * _MB:
+    if worker.is_above(pool.spec.max_memory_mb):
         return Verdict(
             worker.id,
             "kill",
@@ -109,7 +109,8 @@ def _examine_worker(worker: WorkerRecord, pool: PoolRecord, now: float, limits: 
             ),
         )
     age_s = pool.spec.recycle_after_s
-    if worker.phase is WorkerPhase.READY and age_s is not None and now - worker.since >= age_s:
+    is_old = age_s is not None and now - worker.since >= age_s
+    if worker.phase is WorkerPhase.READY and (is_old or worker.is_above(pool.spec.recycle_above_mb)):
         return Verdict(worker.id, "recycle")
     return None
 

@@ -11,7 +11,7 @@ import contextlib
 import hmac
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from dspex_lab.errors import HostUnavailable, LabError, ProtocolError, WorkerLos
 from dspex_lab.folders import remove_tree
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.health import HealthLimits, enforce, examine, excuse
+from dspex_lab.pool.job_files import JobFiles
 from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.ledger import open_ledger
 from dspex_lab.pool.lifecycle import KernelLifecycle
@@ -76,6 +77,7 @@ class Host:
         self._is_leaving = False
         self._needed_at = self._clock.monotonic()
         self._pidfds: dict[bytes, int] = {}
+        self._trouble = ""
 
     async def run(self) -> None:
         self.folder.mkdir(mode=0o700)
@@ -83,7 +85,7 @@ class Host:
         self.kernels = KernelLifecycle(self.folder, self.connection, self.settings, self._worker_exited)
         self.workforce = Workforce(self.settings.pools, self.kernels, self._clock)
         self.ledger = open_ledger(self.settings, self._clock)
-        self.jobs = JobBook(self._clock)
+        self.jobs = JobBook(self._clock, JobFiles(self.settings.jobs_dir))
         self.broker = Broker(self.workforce, self, self._clock, on_begin=self.jobs.begun, on_end=self._call_ended)
         self._parcels = Parcels(self.connection.host_id, self.broker)
         self._orders = Orders(
@@ -131,20 +133,33 @@ class Host:
                 async with asyncio.timeout(_TICK_S):
                     await self._stopping.wait()
             now = self._clock.monotonic()
-            pools = self.workforce.pools.values()
+            pools = tuple(self.workforce.pools.values())
             if (away_s := now - before - _TICK_S) > _AWAY_S:
                 log.warning("The host was away for %.1f s.", away_s)
                 excuse(pools, away_s)
-            enforce(self.broker, examine(self.broker.calls.values(), pools, now, limits))
+            self._attempt(self._enforce, now, limits)
             for pool in pools:
-                self.broker.balance(pool)
+                self._attempt(self.broker.balance, pool)
             self.workforce.forget_removed()
-            self.kernels.sweep()
+            self._attempt(self.kernels.sweep)
             if self.broker.calls or any(peer.role == "client" for peer in self.broker.peers.values()):
                 self._needed_at = now
             elif now - self._needed_at >= self.settings.idle_exit_s:
                 log.info("Nobody needed the host for %g s; it leaves.", self.settings.idle_exit_s)
                 return
+
+    def _enforce(self, now: float, limits: HealthLimits) -> None:
+        enforce(self.broker, examine(self.broker.calls.values(), self.workforce.pools.values(), now, limits))
+
+    def _attempt(self, work: Callable[..., object], *args: object) -> None:
+        """What fails now (a system without descriptors, without memory) is no reason to end: the next tick tries again.
+        Said once, until something else fails."""
+        try:
+            work(*args)
+        except Exception as error:
+            if (text := f"{type(error).__name__}: {error}") != self._trouble:
+                log.exception("The host could not do all that was due; it goes on.")
+                self._trouble = text
 
     async def _close(self) -> None:
         self._is_leaving = True
@@ -221,8 +236,7 @@ class Host:
         broker = self.broker
         match message:
             case Submit():
-                self._parcels.check(peer, message.segments)
-                broker.submit(peer, message, payload)
+                self._parcels.submit(peer, message, payload)
             case ChunkOut():
                 broker.chunk(peer, message)
             case Done():
@@ -252,7 +266,7 @@ class Host:
         worker = self.broker.peers[peer].worker
         if isinstance(message, Heartbeat):
             if worker is not None:
-                self.workforce.heard(worker, message.rss_bytes, message.cpu_s)
+                self.workforce.heard(worker, message.rss_bytes, message.cpu_s, is_worn=message.is_worn)
         elif worker is None or self.workforce.pools[worker.pool].spec.sandbox == "off":
             self.ledger.told(message.spans, message.events)
 
@@ -270,6 +284,8 @@ class Host:
     def _call_ended(self, call: CallRecord, done: Done | None, payload: Frames, error: dict[str, Any]) -> None:
         self.ledger.ended(call, done, error)
         self.jobs.ended(call, done, payload, error)
+        if call.submit.detached:
+            self._parcels.drop(call.submit.segments)
 
     def _worker_exited(self, worker_id: str, status: int, reason: str) -> None:
         self.broker.worker_exited(worker_id, status, reason)

@@ -135,7 +135,13 @@ class KernelLifecycle:
 
     def start(self, worker_id: str, spec: PoolSpec) -> None:
         folder = self._folder / worker_id
-        worker = _Worker(self._manager(worker_id, spec, folder), folder)
+        try:
+            worker = _Worker(self._manager(worker_id, spec, folder), folder)
+        except Exception as error:  # no descriptors, no memory: as any other start that fails
+            log.exception("The worker %s could not be started.", worker_id)
+            told = (worker_id, 1, f"{type(error).__name__}: {error}")
+            asyncio.get_running_loop().call_soon(self._on_exit, *told)
+            return
         self._workers[worker_id] = worker
         self._spawn(worker, self._live(worker_id, spec, worker))
 

@@ -73,10 +73,11 @@ class Orders:
         self.broker.balance(self.broker.workforce.pool(name))
 
     def pools_add(self, spec: dict[str, Any]) -> None:
-        """Add a pool; ``ConfigurationError`` when there is one of that name with other values."""
+        """Add a pool; ``ConfigurationError`` when there is one of that name with other values, but for those that were
+        resized: a cell that adds a pool can be run again."""
         wanted, workforce = PoolSpec.create(**spec), self.broker.workforce
         known = workforce.pools.get(wanted.name)
-        if known is not None and not known.is_leaving and known.spec != wanted:
+        if known is not None and not known.is_leaving and wanted not in (known.spec, known.declared):
             raise ConfigurationError(
                 f"There is a pool {wanted.name!r} already, with other values.",
                 "pool",
@@ -115,7 +116,7 @@ class Orders:
     def jobs_cancel(self, job: str) -> None:
         """Stop a detached call, whoever made it; one that has ended is left as it is."""
         call = self.jobs.call(job)
-        if call.submit.id in self.broker.calls:
+        if call is not None:
             self.broker.stop_call(call, Cancelled("The job was cancelled."))
 
     def session_open(self, peer: bytes, /, pool: str, idle_expiry_s: float) -> str:

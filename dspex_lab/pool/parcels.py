@@ -15,7 +15,7 @@ import msgspec
 from dspex_lab.errors import LabError, ProtocolError
 from dspex_lab.pool.broker import Broker
 from dspex_lab.wire.framing import Frames
-from dspex_lab.wire.messages import Done, Message, Run, Segment
+from dspex_lab.wire.messages import Done, Message, Run, Segment, Submit
 from dspex_lab.wire.segments import SHARED_MEMORY, Segments, belong_to, hand_over, prefix_of, realm_of, sweep
 
 __all__ = ["Parcels"]
@@ -40,9 +40,25 @@ class Parcels:
         if segments and not belong_to(self.prefix(peer), segments):
             raise ProtocolError("A segment that is not its sender's came in.")
 
+    def submit(self, peer: bytes, message: Submit, payload: Frames) -> None:
+        """Hand the call to the broker. What a detached one is given becomes the host's: its notebook may leave before
+        it runs."""
+        self.check(peer, message.segments)
+        if not (message.detached and message.segments):
+            self._broker.submit(peer, message, payload)
+            return
+        segments = hand_over(message.segments, prefix_of(self._host_id, "host"), folder=self._folder)
+        self._broker.submit(peer, msgspec.structs.replace(message, segments=segments), payload)
+        call = self._broker.calls.get(message.id)
+        if call is None or call.submit.segments != segments:  # it was not taken in
+            self.drop(segments)
+
     def outgoing(self, peer: bytes, message: Message, payload: Frames) -> tuple[Message, Frames]:
         """``message`` as ``peer`` gets it: a value is its reader's from now on; a sandbox, which sees no shared
-        memory, gets frames."""
+        memory, gets frames. Of a value whose reader has left nothing stays."""
+        if isinstance(message, Done) and message.segments and peer not in self._broker.peers:
+            self.drop(message.segments)
+            return msgspec.structs.replace(message, segments=()), payload
         if isinstance(message, Done) and message.segments:
             segments = hand_over(message.segments, self.prefix(peer), folder=self._folder)
             return msgspec.structs.replace(message, segments=segments), payload

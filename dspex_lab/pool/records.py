@@ -72,6 +72,9 @@ class CallRecord:
     submitted_at: float
     #: When nobody waits for the answer any more; None: no limit.
     deadline: float | None
+    #: The notebook at the root of it, in whose turn it waits.
+    owner: bytes = b""
+    size_bytes: int = 0
     phase: CallPhase = CallPhase.QUEUED
     worker_id: str | None = None
     started_at: float = 0.0
@@ -111,6 +114,8 @@ class WorkerRecord:
     rss_bytes: int = 0
     cpu_s: float = 0.0
     calls_done: int = 0
+    #: It asked to be replaced.
+    is_worn: bool = False
     #: Why the host ends it, when it does.
     stop_error: LabError | None = None
     #: Who has it for itself; such a worker is never given to anybody else.
@@ -136,6 +141,10 @@ class WorkerRecord:
         self.calls_done += 1
         if not self.calls:
             self.idle_since = now
+
+    def is_above(self, limit_mb: int | None) -> bool:
+        """Whether it has more memory than that."""
+        return limit_mb is not None and self.rss_bytes > limit_mb * 1024 * 1024
 
     def is_free(self) -> bool:
         """Whether it has nothing to do and can."""
@@ -181,6 +190,8 @@ class PoolRecord:
     """One pool: its spec, its waiting calls in order, its workers, its sessions, its counters."""
 
     spec: PoolSpec
+    #: Its spec as it was first given, whatever was resized since.
+    declared: PoolSpec = field(init=False)
     queue: WaitingCalls = field(default_factory=WaitingCalls)
     #: The light calls that wait, in a line of their own: no long call stands before them.
     light: WaitingCalls = field(default_factory=WaitingCalls)
@@ -189,6 +200,8 @@ class PoolRecord:
     #: The sessions that wait for a worker; their owners take turns.
     checkouts: WaitingCalls = field(default_factory=WaitingCalls)
     counters: PoolCounters = field(default_factory=PoolCounters)
+    #: What the arguments of its calls take in the host, those that run included: they may have to run again.
+    held_bytes: int = 0
     #: A pool keeps no worker ready before its first call, or an order to start.
     is_awake: bool = False
     start_failures: int = 0
@@ -196,6 +209,9 @@ class PoolRecord:
     trouble: str | None = None
     #: It was removed, and is forgotten with its last worker.
     is_leaving: bool = False
+
+    def __post_init__(self) -> None:
+        self.declared = self.spec
 
     def has_given_up(self) -> bool:
         """Whether so many starts failed in a row that waiting for the next makes no sense."""
@@ -205,7 +221,7 @@ class PoolRecord:
         """Put the call at the end of its line: the pool's, or its session's."""
         submit, session = call.submit, call.session
         if session is None:
-            self.line(call).add(submit.id, call.caller, priority=submit.priority)
+            self.line(call).add(submit.id, call.owner, priority=submit.priority)
             return
         session.line.add(submit.id, call.caller)
         if session.needs_worker() and session.id not in self.checkouts:

@@ -212,14 +212,15 @@ class Workforce:
             self.kill(worker, WorkerLost(f"The worker {worker_id} cannot be used: {error.message}", hint=error.hint))
 
     def recycle_if_due(self, worker: WorkerRecord) -> None:
-        """Replace a worker that did enough calls or is old enough, after the calls that it has. One that a session has
-        stays: it goes with the session."""
+        """Replace a worker that did enough calls, is old or large enough, or asked for it, after the calls that it has.
+        One that a session has stays: it goes with the session."""
         if worker.session is not None:
             return
         spec, now = self.pools[worker.pool].spec, self._clock.monotonic()
-        is_worn = spec.recycle_after_calls is not None and worker.calls_done >= spec.recycle_after_calls
+        has_done = spec.recycle_after_calls is not None and worker.calls_done >= spec.recycle_after_calls
         is_old = spec.recycle_after_s is not None and now - worker.since >= spec.recycle_after_s
-        if worker.phase is WorkerPhase.READY and (is_worn or is_old):
+        is_due = worker.is_worn or has_done or is_old or worker.is_above(spec.recycle_above_mb)
+        if worker.phase is WorkerPhase.READY and is_due:
             worker.step(WorkerPhase.DRAINING, now)
             self._on_change(worker)
         if worker.phase is WorkerPhase.DRAINING and not worker.calls:
@@ -264,10 +265,13 @@ class Workforce:
             log.warning("Worker %s died (exit status %s).", worker.id, status)
         self._on_change(worker)
 
-    def heard(self, worker: WorkerRecord, rss_bytes: int, cpu_s: float) -> None:
+    def heard(self, worker: WorkerRecord, rss_bytes: int, cpu_s: float, *, is_worn: bool = False) -> None:
         """A heartbeat came."""
         worker.last_heard = self._clock.monotonic()
         worker.rss_bytes, worker.cpu_s = rss_bytes, cpu_s
+        if is_worn:
+            worker.is_worn = True
+            self.recycle_if_due(worker)
 
     def statistics(self) -> dict[str, Any]:
         """Every pool and worker as plain data, for panels and ``%lab status``."""

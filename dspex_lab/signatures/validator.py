@@ -36,6 +36,7 @@ class Validator:
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
         self._defaults = {item.name: item.default for item in signature.inputs if item.has_default}
+        self._field_adapters: dict[str, TypeAdapter[Any]] = {}
         self._output_names = tuple(item.name for item in signature.outputs)
         self._output_defaults = {item.name: item.default for item in signature.outputs if item.has_default}
 
@@ -74,7 +75,10 @@ class Validator:
     def validate_field(self, name: str, value: Any) -> Any:
         """One field's value with its type put right: what a form checks while one types."""
         item = self._signature.field(name)
-        adapter = record_adapter(self._signature, (item,), _INPUTS if item.is_input else _OUTPUTS)
+        adapter = self._field_adapters.get(name)
+        if adapter is None:
+            config = _INPUTS if item.is_input else _OUTPUTS
+            adapter = self._field_adapters[name] = record_adapter(self._signature, (item,), config)
         try:
             return adapter.validate_python({name: value})[name]
         except PydanticValidationError as error:

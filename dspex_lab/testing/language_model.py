@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,9 @@ from dspex_lab.errors import DeadlineExceeded, ModelError
 from dspex_lab.worker.engines.base import OnText
 
 __all__ = ["FakeLanguageModel", "default_answer", "smallest_value", "words"]
+
+#: Up to a white space, or to the end.
+_WORD = re.compile(r"\S*\s|\S+")
 
 #: What the fake answers to a request: a text, or an error to raise.
 Answer = Callable[[LmRequest], str | Exception]
@@ -91,13 +95,7 @@ def default_answer(request: LmRequest) -> str:
 
 def words(text: str) -> list[str]:
     """``text`` cut behind each white space; the pieces add up to it. A token is a word here."""
-    pieces: list[str] = []
-    start = 0
-    for index, character in enumerate(text):
-        if character.isspace():
-            pieces.append(text[start : index + 1])
-            start = index + 1
-    return [*pieces, text[start:]] if start < len(text) else pieces
+    return _WORD.findall(text)
 
 
 def smallest_value(schema: Mapping[str, Any], *, root: Mapping[str, Any] | None = None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from dspex_lab.testing.language_model import smallest_value, words
@@ -50,7 +51,7 @@ class Answer:
     def is_stream(self) -> bool:
         return bool(self._request.get("stream"))
 
-    @property
+    @cached_property
     def usage(self) -> dict[str, int]:
         """Tokens in OpenAI's names; a token is a word here."""
         asked = sum(len(words(str(one.get("content", "")))) for one in self._request.get("messages", ()))

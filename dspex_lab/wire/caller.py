@@ -33,8 +33,12 @@ from dspex_lab.wire.segments import Segments
 
 __all__ = ["Caller", "RemoteCall"]
 
-#: The host enforces deadlines; a caller waits this much longer before it takes the host for stuck.
+#: The host enforces deadlines, and tells when a call has stopped; a caller waits this much longer before it takes the
+#: host for stuck.
 _DEADLINE_GRACE_S = 2.0
+
+#: What a text with characters that have no form as bytes raises, and a number that is too large.
+_NO_BYTES = (ValueError, TypeError, OverflowError)
 
 Send = Callable[[Message, Frames], None]
 
@@ -54,24 +58,30 @@ class RemoteCall:
         self._made_at = asyncio.get_running_loop().time()
         #: What of the arguments lies in shared memory; it goes with the call.
         self.segments: tuple[Segment, ...] = ()
+        self._is_cancelled = False
         self._timer: asyncio.TimerHandle | None = None
         if call.timeout_s is not None:
-            self._timer = asyncio.get_running_loop().call_later(call.timeout_s + _DEADLINE_GRACE_S, self._expire)
+            self._set_timer(call.timeout_s + _DEADLINE_GRACE_S, self._expire)
 
     async def __aiter__(self) -> AsyncIterator[Chunk]:
         unreturned = 0
         threshold = max(1, self.call.credit // 2)
-        while True:
-            while self._chunks:
-                yield self._chunks.popleft()
-                unreturned += 1
-                if unreturned >= threshold and not self._end.done():
-                    self._caller.send(Credit(self.call.id, unreturned), ())
-                    unreturned = 0
-            if self._end.done():
-                return
-            self._wakeup.clear()
-            await self._wakeup.wait()
+        try:
+            while True:
+                while self._chunks:
+                    yield self._chunks.popleft()
+                    unreturned += 1
+                    if unreturned >= threshold and not self._end.done():
+                        self._caller.send(Credit(self.call.id, unreturned), ())
+                        unreturned = 0
+                if self._end.done():
+                    return
+                self._wakeup.clear()
+                await self._wakeup.wait()
+        finally:
+            # A reader that left would leave the producer waiting for credit; one that waits for the end is still there.
+            if not self._is_discarding:
+                self.cancel()
 
     async def result(self) -> Result:
         self._discard()
@@ -86,6 +96,9 @@ class RemoteCall:
             return
         if self._caller.has(self.call.id):
             self._caller.send(Cancel(self.call.id), ())
+            if not self._is_cancelled:
+                self._is_cancelled = True
+                self._set_timer(_DEADLINE_GRACE_S, self._leave)
         else:  # it never left: the connection is still being made
             self.finish(Cancelled(f"{self.call.op} was cancelled."))
 
@@ -139,6 +152,17 @@ class RemoteCall:
             self._end.set_result(result)
         self._wakeup.set()
 
+    def _set_timer(self, delay_s: float, end: Callable[[], None]) -> None:
+        """Have ``end`` called unless the call ends before, or the timer is set anew."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(delay_s, end)
+
+    def _leave(self) -> None:
+        """It was cancelled, and nobody says that it has stopped: who waits need not."""
+        self._caller.forget(self.call.id)
+        self.finish(Cancelled(f"{self.call.op} was cancelled.", hint="The host does not answer; see %lab status."))
+
     def _expire(self) -> None:
         self._caller.forget(self.call.id)
         self.finish(
@@ -151,6 +175,13 @@ class RemoteCall:
     def __repr__(self) -> str:
         state = "ended" if self._end.done() else "under way"
         return f"<RemoteCall {self.call.op} [{state}, chunks waiting: {len(self._chunks)}]>"
+
+
+def _send_request(send: Send, request: Request) -> None:
+    try:
+        send(request, ())
+    except _NO_BYTES as error:
+        raise ValidationError(f"{request.method!a} cannot be asked: {error}.") from error
 
 
 def _demands(needs: Needs | None) -> Demands | None:
@@ -207,10 +238,11 @@ class Caller:
             needs=_demands(call.needs),
             detached=call.detached,
             light=call.light,
+            parent=call.parent,
         )
         try:
             self.send(message, payload)
-        except ValueError as error:  # a name with characters that have no form as bytes
+        except _NO_BYTES as error:
             self._calls.pop(call.id, None)
             pending.finish(ValidationError(f"The call {call.op!a} cannot be sent: {error}."))
 
@@ -220,7 +252,7 @@ class Caller:
         future = asyncio.get_running_loop().create_future()
         self._requests[request.id] = future
         try:
-            self.send(request, ())
+            _send_request(self.send, request)
             async with asyncio.timeout(timeout_s):
                 return await future
         except TimeoutError as error:
@@ -275,20 +307,27 @@ class Caller:
             self.send(Cancel(call_id), ())
 
     def fail_all(self, error: LabError) -> None:
-        """The connection is gone: end every call and request with ``error``."""
+        """The connection is gone: end every call and request with ``error``. What a detached call was given is not
+        taken away: the host has it, or sweeps it."""
         calls, self._calls = self._calls, {}
         for call in calls.values():
+            if call.call.detached:
+                call.segments = ()
             call.finish(error)
         for future in self._requests.values():
             if not future.done():
                 future.set_exception(error)
 
-    def close(self) -> None:
-        """End every call under way with ``Cancelled``, here and, but for detached ones, on the other side."""
+    def give_up(self, error: LabError) -> None:
+        """End every call and request with ``error``, here and, but for detached ones, on the other side."""
         for call_id, pending in list(self._calls.items()):
             if not pending.call.detached:
                 self.send(Cancel(call_id), ())
-        self.fail_all(Cancelled("The connection was closed while the call was under way."))
+        self.fail_all(error)
+
+    def close(self) -> None:
+        """Give every call up."""
+        self.give_up(Cancelled("The connection was closed while the call was under way."))
 
     def __repr__(self) -> str:
         return f"<Caller [calls: {len(self._calls)}, requests: {len(self._requests)}]>"

@@ -59,6 +59,8 @@ def encode(value: Any) -> list[bytes | memoryview]:
 
     try:
         header = msgspec.msgpack.encode(_Search().lift(value), enc_hook=extend)
+    except ValidationError:  # it has a hint of its own
+        raise
     except Exception as error:  # a model's dump runs the user's own code, which may raise anything
         raise ValidationError(
             f"A value cannot travel: {text_of(error)}.",

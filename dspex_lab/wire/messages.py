@@ -78,7 +78,8 @@ class Hello(Message, frozen=True, tag="hello"):
 
 class Submit(Message, frozen=True, tag="submit"):
     """A call to run; the payload holds its arguments. ``timeout_s`` is what is left of the caller's time; among
-    waiting calls a lower ``priority`` is served first. A ``light`` one only waits for something elsewhere."""
+    waiting calls a lower ``priority`` is served first. A ``light`` one only waits for something elsewhere. ``parent``
+    is the call of the same worker that makes it, and whose urgency and owner it has."""
 
     id: str
     op: str
@@ -95,6 +96,7 @@ class Submit(Message, frozen=True, tag="submit"):
     needs: Demands | None = None
     detached: bool = False
     light: bool = False
+    parent: str | None = None
 
 
 class Cancel(Message, frozen=True, tag="cancel"):
@@ -142,11 +144,13 @@ class Started(Message, frozen=True, tag="started"):
 
 
 class Heartbeat(Message, frozen=True, tag="heartbeat"):
-    """The worker lives: resident memory, CPU seconds used so far, calls in hand."""
+    """The worker lives: resident memory, CPU seconds used so far, calls in hand; ``is_worn``: it asks to be replaced,
+    once it has finished those."""
 
     rss_bytes: int
     cpu_s: float
     in_flight: int
+    is_worn: bool = False
 
 
 class ChunkOut(Message, frozen=True, tag="chunk"):

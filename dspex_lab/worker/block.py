@@ -39,7 +39,7 @@ class _Submitted(BaseException):
     """``SUBMIT`` was called."""
 
     def __init__(self, value: Any) -> None:
-        self.value = value
+        self.value = _jsonable(value)
 
 
 class _Output(io.TextIOBase):
@@ -88,7 +88,7 @@ class Session:
         try:
             outcome = {"result": _jsonable(self._value(block["code"]))}
         except _Submitted as submitted:
-            outcome = {"final": _jsonable(submitted.value)}
+            outcome = {"final": submitted.value}
         except _ToolNeeded:
             outcome = {}
         except SyntaxError as error:
@@ -145,11 +145,17 @@ def _key(call: dict[str, Any]) -> str:
 
 
 def _jsonable(value: Any) -> Any:
-    """``value`` as JSON would give it back, or its repr."""
+    """``value`` as JSON would give it back, or its repr. Whole numbers of more than 64 bits are their digits as text:
+    nobody who reads the answer has a number for them."""
     try:
-        return json.loads(json.dumps(value, allow_nan=False))
+        return json.loads(json.dumps(value, allow_nan=False), parse_int=_number)
     except (TypeError, ValueError, RecursionError):
         return repr(value)
+
+
+def _number(digits: str) -> int | str:
+    number = int(digits)
+    return number if -(2**63) <= number < 2**64 else digits
 
 
 def _description(error: BaseException) -> str:
@@ -159,7 +165,11 @@ def _description(error: BaseException) -> str:
         if trace.tb_frame.f_code.co_filename == _FILE_NAME:
             line = trace.tb_lineno
         trace = trace.tb_next
-    text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    name = type(error).__name__
+    try:
+        text = f"{name}: {error}".removesuffix(": ")
+    except BaseException:  # its own code runs here
+        text = f"{name}: <unprintable>"
     return f"{text} (line {line})" if line else text
 
 
@@ -182,7 +192,8 @@ def main() -> NoReturn:
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     guard_generated_code(Path.cwd(), is_sandbox=request["is_sandbox"], max_memory_mb=request["max_memory_mb"])
-    data = memoryview(json.dumps(_run(request)).encode())
+    # Half of a surrogate pair, as file names may hold, has no form as bytes.
+    data = memoryview(json.dumps(_run(request), ensure_ascii=False).encode(errors="replace"))
     while data:
         data = data[os.write(answer, data) :]
     os._exit(0)

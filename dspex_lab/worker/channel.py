@@ -100,7 +100,9 @@ class Channel:
             with process.oneshot():
                 cpu = process.cpu_times()
                 rss_bytes = process.memory_info().rss
-            self._send(Heartbeat(rss_bytes, cpu.user + cpu.system, self._dispatcher.in_flight), ())
+            dispatcher = self._dispatcher
+            beat = Heartbeat(rss_bytes, cpu.user + cpu.system, dispatcher.in_flight, dispatcher.is_worn)
+            self._send(beat, ())
             self._tell_spans()
             await asyncio.sleep(self._config.heartbeat_s)
 

@@ -7,12 +7,12 @@ else. The dispatcher knows neither sockets nor kernels: answers leave through ``
 from __future__ import annotations
 
 import asyncio
-import importlib
+import dataclasses
 import inspect
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
@@ -29,26 +29,18 @@ from dspex_lab.worker.context import NestedCall, OpContext, current_context
 from dspex_lab.worker.failures import error_data, to_lab_error
 from dspex_lab.worker.guards import Guards
 from dspex_lab.worker.interrupts import Interrupts
-from dspex_lab.worker.ops.base import Operation, registered_operations
+from dspex_lab.worker.leftovers import has_leftovers
+from dspex_lab.worker.ops.base import Operation, find_operation
 
-__all__ = ["Dispatcher", "Execution", "find_operation"]
+__all__ = ["MAX_CHUNK_CHARS", "Dispatcher", "Execution"]
 
 Send = Callable[[Message, Frames], None]
 
-
-def find_operation(name: str) -> Operation:
-    """The operation called ``name`` (``room.verb``); its module is imported when it is first asked for."""
-    operations = registered_operations()
-    if name not in operations:
-        module = f"dspex_lab.worker.ops.{name.partition('.')[0]}"
-        try:
-            importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            if error.name != module:
-                raise
-    if name not in operations:
-        raise ProtocolError(f"This worker knows no operation {name!r}.")
-    return operations[name]
+#: The longest text of one chunk.
+MAX_CHUNK_CHARS = 64 * 1024
+_INTERRUPT_AGAIN_S = 0.01
+#: So long after its end a cancelled call's threads have heard of it, if they ever do.
+_LEFTOVERS_AFTER_S = 1.0
 
 
 class Execution:
@@ -87,25 +79,28 @@ class Execution:
         return arguments
 
     async def emit(self, field: str, text: str) -> None:
-        """Send ``text`` as a chunk as soon as the reader has room for it. Nobody reads a call that was cancelled: what
-        waits then, or comes later, is cancelled too, which ends plain functions that no signal reaches."""
+        """Send ``text`` as a chunk as soon as the reader has room for it; a long one as several, for the room is
+        counted in chunks. Nobody reads a call that was cancelled: what waits then, or comes later, is cancelled too,
+        which ends plain functions that no signal reaches."""
         if not self.run.stream or not text:
             return
-        while self._credit <= 0 and not self._is_over:
-            self._credit_came.clear()
-            await self._credit_came.wait()
-        if self._is_over:
-            raise asyncio.CancelledError
-        self._credit -= 1
-        self._dispatcher.send(ChunkOut(self.run.id, self._sequence, text, field, time.time()), ())
-        self._sequence += 1
+        for start in range(0, len(text), MAX_CHUNK_CHARS):
+            while self._credit <= 0 and not self._is_over:
+                self._credit_came.clear()
+                await self._credit_came.wait()
+            if self._is_over:
+                raise asyncio.CancelledError
+            self._credit -= 1
+            piece = text[start : start + MAX_CHUNK_CHARS]
+            self._dispatcher.send(ChunkOut(self.run.id, self._sequence, piece, field, time.time()), ())
+            self._sequence += 1
 
     def submit(self, call: Call) -> NestedCall:
         """A call of the operation's own. It ends with the operation, and none begins after that: threads that a
         cancelled function left behind get no further. Raises ``Cancelled``."""
         if self._is_over:
             raise Cancelled(f"{self.run.op} has ended, and makes no calls any more.")
-        nested = self._dispatcher.submit(call)
+        nested = self._dispatcher.submit(dataclasses.replace(call, parent=self.run.id))
         if self._nested is None:
             self._nested = weakref.WeakSet()
         self._nested.add(nested)
@@ -167,6 +162,8 @@ class Dispatcher:
         self._executions: dict[str, Execution] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._session_states: dict[str, dict[str, Any]] = {}
+        #: Cancelled calls left threads behind that go on: the worker is to be replaced.
+        self.is_worn = False
 
     def session_state(self, session: str) -> dict[str, Any]:
         """What the calls of ``session`` share here; empty at first."""
@@ -175,6 +172,14 @@ class Dispatcher:
     def forget_session(self, session: str) -> None:
         """The session ended; its state goes with the last of its calls."""
         self._session_states.pop(session, None)
+
+    def look_for_leftovers(self, before: Collection[threading.Thread]) -> None:
+        """Soon, look whether a cancelled call left threads behind; those ``before`` are not its own."""
+
+        def look() -> None:
+            self.is_worn = self.is_worn or has_leftovers(before)
+
+        self.services.call_later(_LEFTOVERS_AFTER_S, look)
 
     @property
     def in_flight(self) -> int:
@@ -251,8 +256,8 @@ class Dispatcher:
 class _MainLoopWork:
     """One operation on the main thread; a coroutine that comes of it goes on as a task there.
 
-    A plain function is interrupted by a signal: the worker's own, and the kernel manager's for one that came just
-    before the function began to wait. Only who has begun asks for that. What a message stops needs no word. A task
+    A plain function is interrupted by a signal: the worker's own, and the kernel manager's, for which only who has
+    begun asks. What a message stops needs no word. A task
     that is cancelled ends the call when it ends, and not when it is asked to: one that will not stop is the host's to
     end, together with its worker.
     """
@@ -265,6 +270,7 @@ class _MainLoopWork:
         self._end: asyncio.Future[Any] = dispatcher.services.create_future()
         self._has_begun = threading.Event()
         self._task: asyncio.Task[Any] | None = None
+        self._threads_before: list[threading.Thread] = []
 
     async def end(self) -> Any:
         """Begin, and wait for the value. On the services loop, as :meth:`_cancel`; all else is on the main one."""
@@ -274,13 +280,18 @@ class _MainLoopWork:
 
     def _cancel(self) -> None:
         if self._has_begun.is_set():
-            self._dispatcher.interrupts.interrupt(self._execution)
+            self._interrupt()
             self._dispatcher.main.call_soon_threadsafe(self._cancel_task)
         else:
             self._end.cancel()
 
+    def _interrupt(self) -> None:
+        if self._dispatcher.interrupts.interrupt(self._execution):
+            self._dispatcher.services.call_later(_INTERRUPT_AGAIN_S, self._interrupt)
+
     def _begin(self) -> None:
         self._has_begun.set()
+        self._threads_before = threading.enumerate()
         outcome: Future[Any] = Future()
         if self._execution.is_cancelled:
             outcome.cancel()
@@ -327,6 +338,8 @@ class _MainLoopWork:
 
     def _settle(self, outcome: asyncio.Task[Any] | Future[Any]) -> None:
         self._dispatcher.services.call_soon_threadsafe(_settle, self._end, outcome)
+        if self._execution.is_cancelled:
+            self._dispatcher.services.call_soon_threadsafe(self._dispatcher.look_for_leftovers, self._threads_before)
 
 
 def _nothing() -> None:

@@ -25,6 +25,7 @@ from dspex_lab.wire.segments import SHARED_MEMORY
 from dspex_lab.worker import landlock, seccomp
 
 __all__ = [
+    "MAX_FILE_MB",
     "Guards",
     "guard_generated_code",
     "guard_worker",
@@ -36,7 +37,7 @@ __all__ = [
 _MB = 1024 * 1024
 _PR_SET_PDEATHSIG = 1
 #: The largest file that code in a sandbox may write, in MB, and how many files it may have open.
-_MAX_FILE_MB = 256
+MAX_FILE_MB = 256
 _MAX_OPEN_FILES = 256
 
 #: What a Python program reads of its machine; nothing here is a secret.
@@ -105,7 +106,7 @@ def guard_worker(folder: Path, *, is_sandbox: bool, max_memory_mb: int) -> Guard
     if trouble := missing_walls():
         return Guards(is_sandbox=True, max_memory_mb=max_memory_mb, trouble=trouble)
     seccomp.drop_capabilities()
-    _limit(resource.RLIMIT_FSIZE, _MAX_FILE_MB * _MB)
+    _limit(resource.RLIMIT_FSIZE, MAX_FILE_MB * _MB)
     # The address space itself is left alone: each thread reserves much of it and uses little.
     _limit(resource.RLIMIT_DATA, _mapped_bytes("data") + max_memory_mb * _MB)
     package = Path(__file__).parents[1]
@@ -134,7 +135,7 @@ def guard_generated_code(scratch: Path, *, is_sandbox: bool, max_memory_mb: int)
     _die_with_parent()
     seccomp.forbid_new_privileges()
     _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, _MAX_FILE_MB * _MB)
+    _limit(resource.RLIMIT_FSIZE, MAX_FILE_MB * _MB)
     _limit(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
     _limit(resource.RLIMIT_AS, _mapped_bytes("size") + max_memory_mb * _MB)
     _be_the_first_to_go()

@@ -106,6 +106,9 @@ _OF_GENERATED_CODE: Mapping[str, tuple[int, int | None]] = {
     "vfork": (58, None),
     "execve": (59, 221),
     "execveat": (322, 281),
+    # descriptors that are on their way belong to nobody's table
+    "sendmsg": (46, 211),
+    "sendmmsg": (307, 269),
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "tkill": (200, 130),
@@ -120,20 +123,28 @@ _OF_GENERATED_CODE: Mapping[str, tuple[int, int | None]] = {
 }
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _KILL, _TGKILL, _PRLIMIT, _PRCTL = (62, 129), (234, 131), (302, 261), (157, 167)
+_SOCKETPAIR, _FCNTL, _IOCTL = (53, 199), (72, 25), (16, 29)
 _PR_SET_PDEATHSIG = 1
+_AF_UNIX, _SOCK_STREAM, _SOCKET_TYPES = 1, 1, 0xF
+#: What names the process that a descriptor sends its signals to, or the signal: F_SETOWN, F_SETSIG, F_SETOWN_EX, and
+#: FIOSETOWN and SIOCSPGRP.
+_OWNER_COMMANDS, _OWNER_REQUESTS = (8, 10, 15), (0x8901, 0x8902)
 _X32_BIT = 0x40000000
 
-# The classic BPF of seccomp_data: the number at 0, the architecture at 4, the low half of the first argument at 16.
-_LOAD, _EQUAL, _AT_LEAST, _HAS_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+# The classic BPF of seccomp_data: the number at 0, the architecture at 4, the low halves of the arguments from 16 on.
+_LOAD, _AND, _EQUAL, _AT_LEAST, _HAS_BITS, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL_PROCESS, _ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 _CLONE_THREAD = 0x00010000
-_NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _ARGUMENT_OFFSET = 0, 4, 16
+_NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
+_ALL_BITS = 0xFFFFFFFF
 
 _PR_SET_SECCOMP, _PR_GET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 22, 21, 38
 _SET_FILTER, _ALL_THREADS = 1, 1
 _CAPABILITY_VERSION = 0x20080522
 
 _Instruction = tuple[int, int, int, int]
+#: Which argument, which of its bits, and the instruction that looks at them.
+_Test = tuple[int, int, _Instruction]
 
 
 class _Filter(ctypes.Structure):
@@ -168,21 +179,34 @@ def drop_capabilities() -> None:
 
 def seal() -> None:
     """No thread of this process opens a socket, or reaches into other processes, from now on."""
-    _install(_refuse_all(NUMBERS) + _pretend())
+    _install(_sealed())
 
 
 def seal_generated_code() -> None:
     """As :func:`seal`, and no process is started, no program executed, no other process signalled. Threads are."""
     here = _column()
-    body = _refuse_all(NUMBERS) + _refuse_all(_OF_GENERATED_CODE) + _pretend()
+    body = _sealed() + _refuse_all(_OF_GENERATED_CODE)
     body += _refuse(_CLONE3[here], errno.ENOSYS)  # its flags cannot be seen; the C library falls back to clone
-    body += _only_if(_CLONE[here], (_HAS_BITS, 0, 1, _CLONE_THREAD))
+    body += _only_if(_CLONE[here], (0, _ALL_BITS, (_HAS_BITS, 1, 0, _CLONE_THREAD)))
     for call in (_KILL, _TGKILL):
-        body += _only_if(call[here], (_EQUAL, 0, 1, os.getpid()))
-    body += _only_if(_PRLIMIT[here], (_EQUAL, 0, 1, 0))
+        body += _only_if(call[here], _is(0, os.getpid()))
+    body += _only_if(_PRLIMIT[here], _is(0, 0))
     # It ends with its worker, and cannot change its mind about that.
-    body += _only_if(_PRCTL[here], (_EQUAL, 1, 0, _PR_SET_PDEATHSIG))
+    body += _only_if(_PRCTL[here], _is_not(0, _PR_SET_PDEATHSIG))
     _install(body)
+
+
+def _sealed() -> list[_Instruction]:
+    """Pairs of sockets are of those that are bound to each other: others send to whoever has a name. No descriptor
+    signals another process, which Landlock refuses from version 6 on only."""
+    here = _column()
+    return [
+        *_refuse_all(NUMBERS),
+        *_pretend(),
+        *_only_if(_SOCKETPAIR[here], _is(0, _AF_UNIX), _is(1, _SOCK_STREAM, bits=_SOCKET_TYPES)),
+        *_only_if(_FCNTL[here], *(_is_not(1, command) for command in _OWNER_COMMANDS)),
+        *_only_if(_IOCTL[here], *(_is_not(1, request) for request in _OWNER_REQUESTS)),
+    ]
 
 
 def _numbers(table: Mapping[str, tuple[int, int | None]]) -> list[int]:
@@ -205,15 +229,22 @@ def _refuse(number: int, code: int = errno.EPERM) -> list[_Instruction]:
     return [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERROR | code)]
 
 
-def _only_if(number: int, test: _Instruction) -> list[_Instruction]:
-    """Allowed unless ``test`` of the first argument skips one instruction."""
-    return [
-        (_EQUAL, 0, 4, number),
-        (_LOAD, 0, 0, _ARGUMENT_OFFSET),
-        test,
-        (_RETURN, 0, 0, _ALLOW),
-        (_RETURN, 0, 0, _ERROR | errno.EPERM),
-    ]
+def _is(argument: int, value: int, *, bits: int = _ALL_BITS) -> _Test:
+    return argument, bits, (_EQUAL, 1, 0, value)
+
+
+def _is_not(argument: int, value: int) -> _Test:
+    return argument, _ALL_BITS, (_EQUAL, 0, 1, value)
+
+
+def _only_if(number: int, *tests: _Test) -> list[_Instruction]:
+    """Allowed when each of the ``tests`` skips the instruction behind it. Nothing after this is asked about it."""
+    body: list[_Instruction] = []
+    for argument, bits, test in tests:
+        body += [(_LOAD, 0, 0, _ARGUMENTS_OFFSET + 8 * argument), (_AND, 0, 0, bits)]
+        body += [test, (_RETURN, 0, 0, _ERROR | errno.EPERM)]
+    body.append((_RETURN, 0, 0, _ALLOW))
+    return [(_EQUAL, 0, len(body), number), *body]
 
 
 def _install(body: list[_Instruction]) -> None:

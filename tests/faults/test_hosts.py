@@ -127,3 +127,20 @@ async def test_a_client_of_a_host_that_another_stops_asks_the_next_one(site: Sit
     await asyncio.gather(first.request("stop"), *(second.request("status") for _ in range(20)))
     await until(lambda: not psutil.pid_exists(old))
     assert (await second.request("status"))["pid"] != old
+
+
+async def test_a_host_without_descriptors_goes_on(site: Site, connect: Connect, tmp_path: Path) -> None:
+    """Workers that it cannot start fail their calls or come later; when there are descriptors again all is well."""
+    backend = connect(site.settings(PoolSpec(name="general", size=4, min_ready=1)))
+    assert await end_of(backend.submit(echo(0)), limit_s=90) == 0
+    host = psutil.Process(site.host_pid())
+    limit = host.rlimit(psutil.RLIMIT_NOFILE)
+    assert limit[0] == limit[1], "the host takes all that it may have"
+    host.rlimit(psutil.RLIMIT_NOFILE, (host.num_fds() + 2, limit[1]))
+    pending = [backend.submit(python_call(nap, str(tmp_path / str(number)), 0.5)) for number in range(4)]
+    await until(lambda: "could not be started" in (site.folder / "host.log").read_text())
+    host.rlimit(psutil.RLIMIT_NOFILE, limit)
+    ends = [await end_of(one) for one in pending]
+    assert all(isinstance(end, int) or end == "WorkerLost" for end in ends)
+    assert await end_of(backend.submit(echo(1))) == 1
+    assert site.host_pid() == host.pid

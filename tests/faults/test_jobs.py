@@ -9,9 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from dspex_lab.errors import Cancelled, ConfigurationError, PythonError
+from dspex_lab.errors import Cancelled, ConfigurationError, HostUnavailable, PythonError, ValidationError
 from dspex_lab.lab import Lab
 from dspex_lab.testing.site import LIMIT_S, Site
 
@@ -89,3 +90,45 @@ def test_a_job_is_cancelled_from_anywhere_and_fails_with_its_own_error(site: Sit
             lab.job("nobody").result(1.0)
         with pytest.raises(ConfigurationError, match="no pool 'none'"):
             lab.start_job(nap, 0.0, pool="none")
+
+
+@pytest.mark.parametrize("how", ["idle", "killed"])
+def test_a_value_outlives_its_host(site: Site, how: str) -> None:
+    """Whether the host left or was killed: the next notebook's has the value; a job that was under way is lost."""
+    settings = site.settings(idle_exit_s=0.3)
+    with Lab(settings) as lab:
+        job = lab.start_job(nap, 0.0)
+        assert job.result(2 * LIMIT_S) == "slept"
+        host = psutil.Process(site.host_pid())
+        if how == "killed":
+            lost = lab.start_job(nap, 60.0)
+            host.kill()
+    psutil.wait_procs([host], timeout=LIMIT_S)
+    with Lab(settings) as other:
+        assert other.job(job.id).result(LIMIT_S) == "slept"
+        assert other.status().pid != host.pid
+        if how == "killed":
+            with pytest.raises(HostUnavailable, match="while the job was under way"):
+                other.job(lost.id).result(LIMIT_S)
+
+
+def total(data: bytes) -> int:
+    return len(data)
+
+
+def large() -> bytes:
+    return bytes(16 * 1024 * 1024)
+
+
+def test_a_job_that_waits_keeps_its_large_argument(site: Site) -> None:
+    """It is in shared memory, and its notebook leaves before it runs; a large value that nobody waits for is dropped,
+    and the pool goes on."""
+    with Lab(site.settings()) as lab:
+        first = lab.start_job(nap, 1.0)
+        job, told = lab.start_job(total, large()), lab.start_job(large)
+    with Lab(site.settings()) as other:
+        assert other.job(first.id).result(2 * LIMIT_S) == "slept"
+        assert other.job(job.id).result(LIMIT_S) == 16 * 1024 * 1024
+        with pytest.raises(ValidationError, match="too large to be kept"):
+            other.job(told.id).result(LIMIT_S)
+        assert not list(Path("/dev/shm").glob(f"dspex-{other.status().host_id}.*"))

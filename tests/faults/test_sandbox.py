@@ -24,6 +24,8 @@ from dspex_lab.pool.rendezvous import find_host
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.testing.site import Site, echo, end_of, python_call, until
 
+from .attempts import ENDED, RAW_CALLS, REFUSED
+
 Connect = Callable[[Settings], KernelBackend]
 
 POOLS = (
@@ -48,6 +50,7 @@ class Surroundings:
     host_pid: int
     tcp_port: int
     udp_port: int
+    datagrams: str
 
 
 @pytest.fixture
@@ -67,7 +70,9 @@ def surroundings(backend: KernelBackend, shared_site: Site, tmp_path: Path) -> I
     with (
         socket.create_server(("127.0.0.1", 0)) as tcp,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams,
     ):
+        datagrams.bind(str(shared_site.folder / "datagrams.sock"))
         udp.bind(("127.0.0.1", 0))
         yield Surroundings(
             home=str(Path.home()),
@@ -79,7 +84,12 @@ def surroundings(backend: KernelBackend, shared_site: Site, tmp_path: Path) -> I
             host_pid=host.pid,
             tcp_port=tcp.getsockname()[1],
             udp_port=udp.getsockname()[1],
+            datagrams=datagrams.getsockname(),
         )
+        datagrams.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            datagrams.recv(1)
+        Path(datagrams.getsockname()).unlink()
 
 
 async def outcome_of(backend: KernelBackend, code: str, *, pool: str = "sandbox", **args: Any) -> dict[str, Any]:
@@ -92,50 +102,6 @@ async def outcome_of(backend: KernelBackend, code: str, *, pool: str = "sandbox"
 
 # --- refused ------------------------------------------------------------------------------------------------------
 
-#: Each ends in an error of the operating system. ``at`` is the :class:`Surroundings`.
-REFUSED = {
-    "write a file beside scratch": "open(f'{at.folder}/x', 'w')",
-    "write in the folder above scratch": "open('../x', 'w')",
-    "write through a link": "import os; os.symlink(at.folder, 'link'); open('link/x', 'w')",
-    "empty a file": "import os; os.truncate(at.file, 0)",
-    "remove a file": "import os; os.remove(at.file)",
-    "move a file into scratch": "import os; os.rename(at.file, 'mine')",
-    "link a file into scratch": "import os; os.link(at.file, 'mine'); open('mine').read()",
-    "write into the interpreter": "import os; open(os.__file__, 'a')",
-    "write into shared memory": "open('/dev/shm/x', 'w')",
-    "read the user's file": "open(at.file).read()",
-    "list the user's home": "import os; os.listdir(at.home)",
-    "read the host's connection file": "open(at.connection_file).read()",
-    "list the host's folder": "import os; os.listdir(at.runtime)",
-    "list the worker's folder": "import os; os.listdir('../..')",
-    "read the worker's log": "import os, glob; open(os.path.dirname(os.path.dirname(os.getcwd())) + '.log')",
-    "read the worker's environment": "import os; open(f'/proc/{os.getppid()}/environ', 'rb').read()",
-    "read the host's environment": "open(f'/proc/{at.host_pid}/environ', 'rb').read()",
-    "read the host's memory": "open(f'/proc/{at.host_pid}/mem', 'rb').read(1)",
-    "list shared memory": "import os; os.listdir('/dev/shm')",
-    "list processes": "import os; os.listdir('/proc')",
-    "read the list of users": "open('/etc/passwd').read()",
-    "connect by TCP": "import socket; socket.create_connection(('127.0.0.1', at.tcp_port), 5)",
-    "listen on TCP": "import socket; socket.create_server(('127.0.0.1', 0))",
-    "send by UDP": "import socket; socket.socket(socket.AF_INET, 2).sendto(b'x', ('127.0.0.1', at.udp_port))",
-    "ask for a name": "import socket; socket.getaddrinfo('example.org', 80)",
-    "speak to the host": "import socket; socket.socket(socket.AF_UNIX).connect(at.host_socket)",
-    "speak to the kernel": "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)",
-    "fork": "import os; os.fork()",
-    "start a program": "import subprocess; subprocess.run(['/bin/true'])",
-    "become a program": "import os; os.execv('/bin/true', ['true'])",
-    "kill the host": "import os; os.kill(at.host_pid, 9)",
-    "kill its worker": "import os; os.kill(os.getppid(), 9)",
-    "kill everything": "import os; os.kill(-1, 9)",
-    "kill through a descriptor": "import os; os.pidfd_open(at.host_pid)",
-    "lower the host's limits": "import resource; resource.prlimit(at.host_pid, resource.RLIMIT_CPU, (0, 0))",
-    "raise its own limits": "import resource; resource.setrlimit(resource.RLIMIT_AS, (-1, -1))",
-    "memory behind a descriptor": "import os; os.memfd_create('x')",
-    "change the root": "import os; os.chroot('.')",
-    "be another user": "import os; os.setuid(1) if os.getuid() == 0 else os.setuid(0)",
-    "a file that is too large": "f = open('x', 'wb'); f.truncate(10**10)",
-}
-
 
 @pytest.mark.parametrize("code", REFUSED.values(), ids=REFUSED.keys())
 async def test_it_is_refused(backend: KernelBackend, surroundings: Surroundings, code: str) -> None:
@@ -146,24 +112,6 @@ async def test_it_is_refused(backend: KernelBackend, surroundings: Surroundings,
     assert read(surroundings.file) == SECRET
 
 
-#: System calls that Python has no function for; each must give -1.
-RAW_CALLS = {
-    "a socket": "libc.socket(2, 1, 0)",
-    "io_uring": "libc.syscall(425, 8, ctypes.create_string_buffer(256))",
-    "trace the host": "libc.ptrace(16, host_pid, 0, 0)",
-    "a new user name space": "libc.unshare(0x10000000)",
-    "the user's keys": "libc.syscall(250, 0, -4, 0)",
-    "shared memory of System V": "libc.shmget(0, 4096, 0o1600)",
-    "a process by clone": "libc.syscall(56, 17, 0, 0, 0, 0)",
-    "a process by clone3": "libc.syscall(435, ctypes.create_string_buffer(88), 88)",
-    "the same calls by other numbers": "libc.syscall(0x40000000 + 41, 2, 1, 0)",
-    "another's shared memory": "libc.shmat(0, None, 0)",
-    "watch a folder": "libc.inotify_add_watch(libc.inotify_init(), b'/', 0xFFF)",
-    "outlive its worker": "libc.prctl(1, 0, 0, 0, 0)",
-    "a mount": "libc.mount(b'none', b'/tmp', b'tmpfs', 0, None)",
-}
-
-
 @pytest.mark.parametrize("expression", RAW_CALLS.values(), ids=RAW_CALLS.keys())
 async def test_a_raw_system_call_is_refused(
     backend: KernelBackend, surroundings: Surroundings, expression: str
@@ -172,6 +120,12 @@ async def test_a_raw_system_call_is_refused(
     code = f"import ctypes; libc = ctypes.CDLL(None, use_errno=True); {expression}"
     outcome = await outcome_of(backend, code, variables={"host_pid": surroundings.host_pid})
     assert outcome["result"] == -1, outcome
+
+
+async def test_pairs_of_sockets_serve_the_code_itself(backend: KernelBackend) -> None:
+    """Event loops are made of them."""
+    code = "import asyncio\nasync def f():\n await asyncio.sleep(0.01)\n return 'ran'\nasyncio.run(f())"
+    assert (await outcome_of(backend, code)).get("result") == "ran"
 
 
 async def test_modes_and_times_of_foreign_files_stay(backend: KernelBackend, surroundings: Surroundings) -> None:
@@ -234,32 +188,6 @@ async def worker_pid(backend: KernelBackend, pool: str) -> int:
     return int(info["pid"])
 
 
-#: What takes more than there is, and the type of the error that the code, or who asked for it, is told. Threads meet
-#: the watch over their number or, where it comes late, the limit on the memory of their stacks.
-ENDED = {
-    "10 GB of memory": ("data = bytearray(10 * 10**9)", "MemoryError"),
-    "10 GB, a little at a time": ("data = []\nwhile True: data.append(bytearray(10**6))", "MemoryError"),
-    "10 GB of shared memory": ("import mmap; mmap.mmap(-1, 10 * 10**9)", "OSError"),
-    "threads without end": (
-        "import threading as t\nt.stack_size(65536)\nwhile True: t.Thread(target=t.Event().wait, daemon=True).start()",
-        "LimitExceeded or RuntimeError",
-    ),
-    "files without end": (
-        "n = 0\nwhile True:\n n += 1\n with open(str(n), 'wb') as f: f.write(bytes(10**8))",
-        "LimitExceeded",
-    ),
-    "folders in folders without end": (
-        "import os\nwhile True:\n try:\n  os.mkdir('d')\n  os.chdir('d')\n except OSError: pass",
-        "LimitExceeded",
-    ),
-    "its own end": ("import os; os._exit(0)", "Ended"),
-    "its own end by a signal": ("import os; os.kill(os.getpid(), 9)", "Ended"),
-    "its own end by a crash": ("import ctypes; ctypes.string_at(1)", "Ended"),
-    "recursion without end": ("def f(): f()\nf()", "RecursionError"),
-    "leaving the program": ("import sys; sys.exit()", "SystemExit"),
-}
-
-
 @pytest.mark.parametrize(("code", "error_type"), ENDED.values(), ids=ENDED.keys())
 async def test_it_is_ended_and_its_worker_serves_on(backend: KernelBackend, code: str, error_type: str) -> None:
     """Code that takes too much is ended alone: the same worker runs the next."""
@@ -313,6 +241,22 @@ async def test_output_is_bounded(backend: KernelBackend) -> None:
     assert "more characters" in outcome["output"]
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("2**100", {"output": "", "result": str(2**100)}),
+        ("print('\\udc80'); '\\udc80'", {"output": "?\n", "result": "?"}),
+    ],
+    ids=["a large number", "half of a surrogate pair"],
+)
+async def test_what_has_no_form_on_the_wire_is_told_all_the_same(
+    backend: KernelBackend, code: str, told: dict[str, Any]
+) -> None:
+    """The rest of the answer is not lost for it."""
+    outcome = await outcome_of(backend, code)
+    assert {"output": "", **outcome} == told
+
+
 async def test_a_forged_answer_is_only_an_answer(backend: KernelBackend) -> None:
     """Code may write its answer itself; what is no answer is an error, and the worker serves on."""
     code = "import os\nfor n in range(3, 20):\n try: os.write(n, b'{\"x\": 1}')\n except OSError: pass\nos._exit(0)"
@@ -337,6 +281,11 @@ def ask_through_the_host() -> Any:
 
 def open_a_socket() -> None:
     socket.socket(socket.AF_UNIX).close()
+
+
+def open_a_pair_of_datagram_sockets() -> None:
+    for one in socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM):
+        one.close()
 
 
 def read(path: str) -> str:
@@ -366,10 +315,11 @@ async def test_the_workers_own_process_is_closed_too(
     assert caught.value.error_type == "PermissionError"
 
 
-async def test_a_worker_of_a_sandbox_opens_no_socket(backend: KernelBackend) -> None:
+@pytest.mark.parametrize("function", [open_a_socket, open_a_pair_of_datagram_sockets])
+async def test_a_worker_of_a_sandbox_opens_no_socket(backend: KernelBackend, function: Callable[[], None]) -> None:
     """Its channel to the host is up, and nothing else comes up: not even on its older threads."""
     with pytest.raises(PythonError, match="Operation not permitted"):
-        await backend.submit(python_call(open_a_socket, pool="sandbox")).result()
+        await backend.submit(python_call(function, pool="sandbox")).result()
 
 
 async def test_a_worker_of_a_sandbox_makes_no_calls(backend: KernelBackend) -> None:

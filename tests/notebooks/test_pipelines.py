@@ -31,8 +31,10 @@ def test_the_pipelines_run(tmp_path: Path) -> None:
     assert "from 1 request\n" in shown
     assert "another signature: 2 requests" in shown
     assert "tokens of the 400 that it may" in shown
+    assert "FIFTY-FOUR\n   ['the day is young'," in shown
     assert "['expensive', 'fragile', 'fragile']\n   A LONG STUDY OF ANTS" in shown
     assert re.search(r"60 answers of a model that takes 0.3 s for each", shown)
+    assert "We are glad that you like your camera. Enjoy it! Yours sincerely, the team" in shown
     cells = json.loads((tmp_path / "04_pipelines.ipynb").read_text())["cells"]
     meant = [cell for cell in cells if "raises-exception" in cell["metadata"].get("tags", [])]
     errors = [[one["ename"] for one in cell["outputs"] if one["output_type"] == "error"] for cell in meant]

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
 import dspex_lab
 from dspex_lab.magics.signature_magic import define_signature
+from dspex_lab.testing.backend import FakeBackend
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```\w*\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def lab_of_its_own() -> Iterator[dspex_lab.Lab]:
+    """The current lab, whose plain functions run here and which has no host."""
+    with dspex_lab.Lab(backend=FakeBackend()) as made:
+        before = dspex_lab.use_lab(made)
+        yield made
+        dspex_lab.use_lab(before)
 
 
 def test_every_notebook_is_listed() -> None:
@@ -33,3 +45,20 @@ def test_the_native_examples_run() -> None:
     assert values == [{"mood": "mixed", "stars": 4, "topic": "battery"}, "4 of 5: battery", 1.0]
     with pytest.raises(dspex_lab.ValidationError):
         dspex_lab.validate({"mood": "mixed", "stars": "four", "topic": "battery"}, namespace["Triage"])
+
+
+def test_the_examples_of_recovery_and_of_batches_run(
+    lab_of_its_own: dspex_lab.Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The options are taken as they stand there; rows come from a list and from a file, and go to a file."""
+    monkeypatch.chdir(tmp_path)
+    pandas.DataFrame({"text": ["it never worked", "love it"]}).to_csv("reviews.csv", index=False)
+    namespace: dict[str, Any] = {"lab": dspex_lab, "Triage": "review -> mood, stars: int, topic"}
+    count = dspex_lab.native(lambda raw: len(raw.split()), writes="stars")
+    namespace["feedback"] = dspex_lab.pipeline("feedback", triage=count)
+    for block in BLOCKS:
+        if block.startswith(("careful = ", "table = ")):
+            exec(block, namespace)
+    assert namespace["table"]["stars"].tolist() == [3, 2]
+    assert pandas.read_parquet("answers.parquet")["stars"].tolist() == [3, 2]
+    assert namespace["bounded"](raw="three words here").stars == 3

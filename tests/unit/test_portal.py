@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -109,3 +111,28 @@ def test_run_on_its_own_loop_is_an_error(portal: Portal) -> None:
 
     with pytest.raises(RuntimeError):
         portal.run(wait_for_myself)
+
+
+FORK = """
+import os, sys
+from dspex_lab.errors import HostUnavailable
+from dspex_lab.lab import Lab
+from dspex_lab.testing import FakeBackend
+
+lab = Lab(backend=FakeBackend({}))
+if os.fork() == 0:
+    try:
+        lab.portal.run(lab.backend.open)
+    except HostUnavailable:
+        print("told", lab.is_closed, flush=True)
+    sys.exit()  # as a program ends: with what is registered for its end
+_, status = os.wait()
+print(status, lab.is_closed)
+lab.close()
+"""
+
+
+def test_a_fork_ends_and_is_told_that_it_has_no_lab() -> None:
+    """The loop's thread does not come along: nothing waits for it there, and the process that has it goes on."""
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout.split(), done.stderr) == (["told", "True", "0", "False"], "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,8 @@ def test_pools_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) ->
         ({"idle_exit_s": 0}, "idle_exit_s"),
         ({"no_such_setting": 1}, "no_such_setting"),
         ({"lm_temperature": 3}, "lm_temperature"),
-        ({"pools": [{"name": "Bad Name"}]}, "pools.0.name"),
-        ({"pools": [{"name": "a", "size": 0}]}, "pools.0.size"),
+        ({"pools": [{"name": "Bad Name"}]}, "pools.Bad Name.name"),
+        ({"pools": [{"name": "a", "size": 0}]}, "pools.a.size"),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict[str, Any], key: str) -> None:
@@ -64,13 +65,22 @@ def test_nonsense_in_the_environment_is_a_configuration_error(name: str, monkeyp
         ({"cancel_grace_s": -1}, "pools.mine.cancel_grace_s"),
         ({"colour": "red"}, "pools.mine.colour"),
         ({"size": 2, "min_ready": 3}, "pools.mine"),
+        ({"op_timeout_s": math.inf}, "pools.mine.op_timeout_s"),
+        ({"cancel_grace_s": math.inf}, "pools.mine.cancel_grace_s"),
+        ({"cwd": "/nonexistent"}, "pools.mine.cwd"),
+        ({"cwd": "a\0b"}, "pools.mine.cwd"),
+        ({"python": "/nonexistent"}, "pools.mine.python"),
+        ({"python": "/etc/passwd"}, "pools.mine.python"),
+        ({"env": {"A": "a\0b"}}, "pools.mine.env"),
+        ({"env": {"A=B": "c"}}, "pools.mine.env"),
     ],
 )
 def test_a_wrong_pool_is_named(values: dict[str, Any], key: str) -> None:
     """The error carries the pool's name and the key."""
-    with pytest.raises(ConfigurationError) as caught:
-        PoolSpec.create(name="mine", **values)
-    assert caught.value.config_key == key
+    for make in (PoolSpec, PoolSpec.create):
+        with pytest.raises(ConfigurationError) as caught:
+            make(name="mine", **values)
+        assert caught.value.config_key == key
 
 
 def test_an_api_key_is_shown_nowhere() -> None:

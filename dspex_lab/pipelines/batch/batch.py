@@ -16,7 +16,7 @@ from typing import Any
 from dspex_lab.clock import Clock
 from dspex_lab.errors import Cancelled, DeadlineExceeded, HostUnavailable, LabError, PipelineError
 from dspex_lab.pipelines.batch.book import BatchBook
-from dspex_lab.pipelines.batch.drive import Drive, PreparedRow
+from dspex_lab.pipelines.batch.drive import Drive, KnownRows, PreparedRow
 from dspex_lab.pipelines.batch.progress import Progress
 from dspex_lab.pipelines.batch.sinks import Sink
 from dspex_lab.pipelines.batch.statistics import TRANSITIONS, BatchState, BatchStatistics
@@ -71,7 +71,7 @@ class Batch:
         if book is not None:
             book.on_trouble = self._progress.say
 
-    def start_on(self, portal: Portal, rows: Iterator[PreparedRow]) -> Batch:
+    def start_on(self, portal: Portal, rows: Iterator[PreparedRow | KnownRows]) -> Batch:
         """Begin on the portal's loop; called once, by the launcher."""
         try:
             portal.start(self._main, rows)
@@ -205,7 +205,7 @@ class Batch:
 
     # --- what goes on on the loop ---------------------------------------------------------------------------------
 
-    async def _main(self, rows: Iterator[PreparedRow]) -> None:
+    async def _main(self, rows: Iterator[PreparedRow | KnownRows]) -> None:
         with self._lock:
             self._loop = asyncio.get_running_loop()
             if self._asked is not None:

@@ -27,10 +27,8 @@ _INSERT = (
     "INSERT OR REPLACE INTO batch_rows (batch, key, position, at, succeeded, error, outputs)"
     " SELECT number, ?, ?, ?, ?, ?, ? FROM batches WHERE batch_id = ?"
 )
-_SELECT = (
-    "SELECT outputs FROM batch_rows WHERE batch = (SELECT number FROM batches WHERE batch_id = ?)"
-    " AND key = ? AND succeeded"
-)
+_NUMBER = "SELECT number FROM batches WHERE batch_id = ?"
+_SELECT = "SELECT outputs FROM batch_rows WHERE batch = ? AND key = ? AND succeeded"
 _UPDATE = "UPDATE batches SET state = ?, changed_at = ? WHERE batch_id = ?"
 _END_TIMEOUT_S = 5.0
 
@@ -40,14 +38,17 @@ class KeptRows:
 
     def __init__(self, path: Path, batch_id: str, classes: Collection[type]) -> None:
         self._database = open_for_reading(path)
-        self._batch_id = batch_id
         self._classes = classes
+        self._number: int | None = None
+        if self._database is not None:
+            found = self._database.execute(_NUMBER, (batch_id,)).fetchone()
+            self._number = None if found is None else int(found[0])
 
     def outputs(self, key: bytes) -> Mapping[str, Any] | None:
         """The outputs of a row that succeeded; None: it is to be run, as one whose outputs cannot be read any more."""
         if self._database is None:
             return None
-        row = self._database.execute(_SELECT, (self._batch_id, key)).fetchone()
+        row = self._database.execute(_SELECT, (self._number, key)).fetchone()
         if row is None:
             return None
         try:
@@ -89,6 +90,7 @@ class BatchBook:
 
     async def write(self, rows: Sequence[ResultRow]) -> None:
         """Keep the rows; they are durable when this returns. Never raises but for a cancel."""
+        rows = [one for one in rows if one.key is not None and not one.is_reused]
         if self._is_broken or not rows:
             return
         at = self._clock.now()
@@ -106,8 +108,6 @@ class BatchBook:
         """On the writer's thread."""
         made: list[Statement] = []
         for one in rows:
-            if one.key is None or one.is_reused:
-                continue
             error = None if one.error is None else msgspec.json.encode(one.error.to_dict())
             try:
                 outputs = write_value(dict(one.outputs), self._classes) if error is None else b""

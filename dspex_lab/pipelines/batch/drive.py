@@ -7,7 +7,7 @@ A row costs a task and a :class:`PlanRun`, and no run of its own: no tape, no pa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,10 +28,10 @@ from dspex_lab.router import Router
 from dspex_lab.router.native import within
 from dspex_lab.threads import Threads
 
-__all__ = ["Counts", "Drive", "PreparedRow"]
+__all__ = ["Counts", "Drive", "KnownRows", "PreparedRow"]
 
 #: Rows that are read, under way, or wait for those before them: at least so many, and some for each place.
-_WINDOW, _WINDOW_PER_PLACE = 1024, 8
+_WINDOW, _WINDOW_PER_PLACE = 1024, 4
 #: How often a row that was refused for want of room comes again, whatever its steps tried before.
 _PATIENCE = 8
 _BACKOFF_S, _MAX_BACKOFF_S = 0.5, 30.0
@@ -43,13 +43,19 @@ _CANCEL_GRACE_S = 0.8
 
 @dataclass(frozen=True, slots=True)
 class PreparedRow:
-    """A row as it was read: its inputs or why it does not fit, its key, and its outputs if it was done before."""
+    """A row as it was read: its inputs or why it does not fit, and its key."""
 
     position: int
     row: Mapping[str, Any]
     inputs: Mapping[str, Any] | LabError
     key: bytes | None = None
-    known: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRows:
+    """Rows that were done in an earlier life of the batch; many at a time, for there may be very many."""
+
+    rows: Sequence[ResultRow]
 
 
 @dataclass(slots=True)
@@ -116,7 +122,7 @@ class Drive:
         self._changed = asyncio.Event()
         self._is_stopping = self._is_ending = False
         self._fault: BaseException | None = None
-        self._feed: Feed[PreparedRow] | None = None
+        self._feed: Feed[PreparedRow | KnownRows] | None = None
 
     @property
     def under_way(self) -> int:
@@ -134,7 +140,7 @@ class Drive:
             self._feed.close()
         self._changed.set()
 
-    async def run(self, rows: Iterator[PreparedRow]) -> None:
+    async def run(self, rows: Iterator[PreparedRow | KnownRows]) -> None:
         """See every row through, or what was done until :meth:`stop`. Raises what reading the rows raised, and what
         writing the results did; a row's own failure only where the batch is to end with it."""
         feed = self._feed = Feed(rows)
@@ -158,7 +164,7 @@ class Drive:
         if (error := self._fault or self.first_error) is not None:
             raise error
 
-    async def _start_all(self, feed: Feed[PreparedRow], settling: asyncio.Task[None]) -> None:
+    async def _start_all(self, feed: Feed[PreparedRow | KnownRows], settling: asyncio.Task[None]) -> None:
         while not self._is_stopping and not settling.done():
             if not self._has_room():
                 await self._change()
@@ -172,13 +178,17 @@ class Drive:
                 except Exception as error:  # of the user's own iterator: the rows before it are seen through
                     self._fault = error
                     return
-                self._begin(row)
+                if isinstance(row, KnownRows):
+                    self._begun += len(row.rows)
+                    self._pending += row.rows
+                    self._has_pending.set()
+                else:
+                    self._begin(row)
 
     def _has_room(self) -> bool:
         places = self.pace.places
-        # Where results are kept in any order, only what is not durable yet counts.
-        window = max(_WINDOW, _WINDOW_PER_PLACE * places)
-        return len(self._tasks) < places and self._begun - self._settled < window
+        unsettled = self._begun - self._settled + self._sink.waiting
+        return len(self._tasks) < places and unsettled < max(_WINDOW, _WINDOW_PER_PLACE * places)
 
     async def _change(self) -> None:
         """Wait until something is over."""
@@ -200,9 +210,7 @@ class Drive:
 
     def _begin(self, row: PreparedRow) -> None:
         self._begun += 1
-        if row.known is not None:
-            self._over(ResultRow(row.position, row.row, row.known, is_reused=True))
-        elif isinstance(row.inputs, LabError):
+        if isinstance(row.inputs, LabError):
             self._over(ResultRow(row.position, row.row, error=row.inputs, key=row.key))
         else:
             task = asyncio.create_task(self._row(row, row.inputs))
@@ -227,7 +235,8 @@ class Drive:
                 self._plan, self._router, settings, emit=watch.emit, clock=self._clock, threads=self._threads
             )
             done = await self._tried(row, inputs, work)
-            done = replace(done, retries=watch.retries + attempt)
+            if watch.retries + attempt:
+                done = replace(done, retries=watch.retries + attempt)
             is_refusal, wait_s = (False, None) if done.error is None else overload_of(done.error)
             if done.error is None or not is_refusal:
                 self.pace = paced(self.pace, RowEnd(self._full_at >= watch.began, watch.has_queued))
@@ -292,7 +301,7 @@ class Drive:
     async def _settle(self, rows: list[ResultRow]) -> None:
         if self._book is not None:
             await self._book.write(rows)
-        if self._sink.is_ordered:
+        if self._sink.is_file:
             await self._threads.run(lambda: self._sink.put(rows))
         else:
             self._sink.put(rows)

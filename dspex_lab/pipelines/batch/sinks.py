@@ -25,8 +25,13 @@ _GROUP = 5_000
 class Sink(Protocol):
     """Where a batch's results go."""
 
-    #: Whether results wait for those before them: the batch bounds how many.
-    is_ordered: bool
+    #: Whether it writes to a disk.
+    is_file: bool
+
+    @property
+    def waiting(self) -> int:
+        """How many results wait for those before them."""
+        ...
 
     def put(self, rows: Sequence[ResultRow]) -> None:
         """Take results that are done for good."""
@@ -58,7 +63,8 @@ def open_sink(columns: ResultColumns, to: Path | None, frame: Any = None) -> Sin
 class FrameSink:
     """Keeps all results for a DataFrame; the rows of a table stay where they are, with their index."""
 
-    is_ordered = False
+    is_file = False
+    waiting = 0
 
     def __init__(self, columns: ResultColumns, frame: Any = None) -> None:
         self._columns = columns
@@ -114,7 +120,7 @@ class _Writer(Protocol):
 class FileSink:
     """Writes results to a file in the rows' order, as soon as those before them are there."""
 
-    is_ordered = True
+    is_file = True
 
     def __init__(self, columns: ResultColumns, path: Path, writer: _Writer) -> None:
         self._columns = columns
@@ -122,6 +128,10 @@ class FileSink:
         self._writer = writer
         self._order: InOrder[ResultRow] = InOrder()
         self._is_closed = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._order)
 
     def put(self, rows: Sequence[ResultRow]) -> None:
         ready = [done for one in rows for done in self._order.put(one.position, one)]

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from dspex_lab.calls import new_id
-from dspex_lab.errors import ConfigurationError, LabError
+from dspex_lab.errors import ConfigurationError
 from dspex_lab.pipelines.batch.batch import Batch
 from dspex_lab.pipelines.batch.book import BatchBook
-from dspex_lab.pipelines.batch.drive import Drive, PreparedRow
-from dspex_lab.pipelines.batch.fitting import Fitting, fit
-from dspex_lab.pipelines.batch.keys import RowKeys
+from dspex_lab.pipelines.batch.drive import Drive
+from dspex_lab.pipelines.batch.fitting import fit
 from dspex_lab.pipelines.batch.options import MapOptions
 from dspex_lab.pipelines.batch.pace import first_pace, fixed_pace
+from dspex_lab.pipelines.batch.reading import read_rows
 from dspex_lab.pipelines.batch.result_row import ResultColumns
-from dspex_lab.pipelines.batch.rows import Rows, open_rows
+from dspex_lab.pipelines.batch.rows import open_rows
 from dspex_lab.pipelines.batch.sinks import open_sink
 from dspex_lab.pipelines.batch.store import BatchStore
 from dspex_lab.pipelines.options import RunOptions
@@ -96,7 +95,7 @@ class BatchStarter:
             shows_progress=shows_progress,
         )
         self._batches = [one for one in self._batches if not one.is_over] + [batch]
-        return batch.start_on(self._portal, _prepared(opened, fitting, book))
+        return batch.start_on(self._portal, read_rows(opened, fitting, book))
 
     @property
     def under_way(self) -> tuple[Batch, ...]:
@@ -126,30 +125,6 @@ class BatchStarter:
 
     def __repr__(self) -> str:
         return f"<BatchStarter [under way: {len(self.under_way)}]>"
-
-
-def _prepared(rows: Rows, fitting: Fitting, book: BatchBook | None) -> Iterator[PreparedRow]:
-    """The rows as they are read, on the reading thread: fitted, and looked for among those that are done."""
-    keys = RowKeys() if book is not None else None
-    kept = book.kept_rows() if book is not None else None
-    is_carried = rows.frame is None
-    try:
-        for position, record in enumerate(rows.records):
-            if isinstance(record, LabError):
-                yield PreparedRow(position, {}, record)
-                continue
-            inputs = fitting.inputs(record)
-            carried = record if is_carried else {}
-            if isinstance(inputs, LabError):
-                yield PreparedRow(position, carried, inputs)
-                continue
-            key = keys.key(inputs) if keys is not None else None
-            known = kept.outputs(key) if kept is not None and key is not None else None
-            yield PreparedRow(position, carried, inputs, key, known)
-    finally:
-        for one in (keys, kept, rows.records):
-            if one is not None and hasattr(one, "close"):
-                one.close()
 
 
 def _output_names(plan: Plan, is_program: bool) -> tuple[str, ...]:

@@ -195,5 +195,5 @@ def _error(error: Mapping[str, Any]) -> str:
     pre = (
         f"{_WRAP}; background: none; margin: 4px 0; font: 12px/1.45 var(--jp-code-font-family, ui-monospace, monospace)"
     )
-    folded = f'<summary style="{_SMALL}">Traceback in the worker</summary><pre style="{pre}">{_text(trace)}</pre>'
+    folded = f'<summary style="{_SMALL}">Traceback</summary><pre style="{pre}">{_text(trace)}</pre>'
     return f"{title}{hint}<details>{folded}</details>"

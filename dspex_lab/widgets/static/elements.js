@@ -118,7 +118,7 @@ export class FailureView {
     this.title = this.node.appendChild(element("div", "failure-title"));
     this.hint = this.node.appendChild(element("div", "faint"));
     this.folded = /** @type {HTMLDetailsElement} */ (this.node.appendChild(document.createElement("details")));
-    this.folded.append(element("summary", "faint", "Traceback in the worker"));
+    this.folded.append(element("summary", "faint", "Traceback"));
     this.trace = this.folded.appendChild(element("pre", "trace"));
     this.node.hidden = true;
   }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["OpFunction", "Operation", "operation", "registered_operations"]
+from dspex_lab.errors import ProtocolError
+
+__all__ = ["OpFunction", "Operation", "find_operation", "operation", "registered_operations"]
 
 #: ``function(context: OpContext, **args)``, plain or async; its value is what the wire can carry.
 OpFunction = Callable[..., Any]
@@ -53,3 +56,18 @@ def operation(
 def registered_operations() -> Mapping[str, Operation]:
     """Every operation that was registered so far, by name."""
     return _OPERATIONS
+
+
+def find_operation(name: str) -> Operation:
+    """The operation called ``name`` (``room.verb``); its module is imported when it is first asked for."""
+    operations = registered_operations()
+    if name not in operations:
+        module = f"dspex_lab.worker.ops.{name.partition('.')[0]}"
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+    if name not in operations:
+        raise ProtocolError(f"This worker knows no operation {name!r}.")
+    return operations[name]

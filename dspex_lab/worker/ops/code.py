@@ -20,7 +20,8 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from dspex_lab.errors import ConfigurationError, ValidationError
 from dspex_lab.folders import remove_tree
 from dspex_lab.worker.context import OpContext
-from dspex_lab.worker.guards import Guards
+from dspex_lab.worker.guards import MAX_FILE_MB, Guards
+from dspex_lab.worker.hidden_files import hidden_bytes
 from dspex_lab.worker.ops.base import operation
 
 __all__ = ["CODE_RUN", "Outcome", "ToolRequest", "json_text", "run"]
@@ -194,6 +195,7 @@ async def _watch(pid: int, scratch: Path) -> str:
         size_bytes = await asyncio.to_thread(_size_bytes, scratch)
         if size_bytes is None:
             return f"the code made more than {_MAX_DEPTH} folders inside one another"
+        size_bytes += await asyncio.to_thread(hidden_bytes, pid, scratch, largest_bytes=MAX_FILE_MB * 1024**2)
         if size_bytes > _MAX_SCRATCH_BYTES:
             return f"the code wrote more than {_MAX_SCRATCH_BYTES // 1024**2} MB"
 

@@ -29,8 +29,9 @@ def call(
 ) -> Any:
     """``function(*args, **kwargs)`` on the main thread; a coroutine goes on as a task of the main loop.
 
-    ``function`` may be a dotted name. The text items of a generator are streamed when the call streams; its value is
-    the list of all items. In a session a function that takes a parameter called ``state`` is given the session's.
+    ``function`` may be a dotted name. The value of a generator (plain or asynchronous) is the list of its items; when
+    the call streams, its texts are streamed as they come and the value is the list of **the other** items: a stream may
+    be longer than memory. In a session a function that takes a parameter called ``state`` is given the session's.
     """
     target = named_object(function) if isinstance(function, str) else function
     args, kwargs = list(args), dict(kwargs or {})
@@ -40,7 +41,7 @@ def call(
     if inspect.isasyncgen(value):
         return _drain(context, value)
     if inspect.isgenerator(value):
-        return list(_shown(context, value))
+        return list(_kept(context, value))
     return value
 
 
@@ -80,20 +81,24 @@ def _add_state(function: Callable[..., Any], args: list[Any], kwargs: dict[str, 
         args.insert(place, state)
 
 
-def _shown(context: OpContext, items: Iterator[Any]) -> Iterator[Any]:
+def _kept(context: OpContext, items: Iterator[Any]) -> Iterator[Any]:
+    """The items that are not streamed."""
     for item in items:
         if context.is_streaming and isinstance(item, str):
             context.on_services(context.emit("", item)).result()
-        yield item
+        else:
+            yield item
 
 
 async def _drain(context: OpContext, items: AsyncGenerator[Any, Any]) -> list[Any]:
-    found = []
+    """The items that are not streamed."""
+    kept = []
     try:
         async for item in items:
             if context.is_streaming and isinstance(item, str):
                 await asyncio.wrap_future(context.on_services(context.emit("", item)))
-            found.append(item)
+            else:
+                kept.append(item)
     finally:
         await items.aclose()
-    return found
+    return kept

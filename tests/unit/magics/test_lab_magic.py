@@ -64,6 +64,7 @@ def test_commands_answer_in_text(line: str, words: str) -> None:
         ("pools add big size=0", "The setting pools.big.size cannot be used", ""),
         ("pools add Big", "The setting pools.Big.name cannot be used", ""),
         ("pools general many", "'many' is no size of a pool.", "%lab pools general 4"),
+        ("pools general ²", "'²' is no size of a pool.", "%lab pools general 4"),
         ("jobs stop", "That takes nothing, or cancel and a job's id.", "%lab help"),
         ("jobs cancel", "That takes one job, by its id.", "%lab help"),
         ("logs a b", "That takes at most one worker.", "%lab help"),

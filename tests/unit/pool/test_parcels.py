@@ -117,3 +117,43 @@ def test_when_the_host_leaves_nothing_stays(desk: Desk) -> None:
     desk.end(worker).place([VALUE])
     desk.parcels.forget_all()
     assert desk.names() == []
+
+
+# --- detached calls -----------------------------------------------------------------------------------------------
+
+
+def submit_job(desk: Desk) -> Submit:
+    frames, segments = desk.end(desk.client).place([b"header", VALUE])
+    message = Submit("job", "a.b", "general", detached=True, segments=segments)
+    desk.parcels.submit(desk.client, message, frames)
+    return message
+
+
+def test_a_jobs_arguments_outlive_its_notebook(desk: Desk) -> None:
+    """They are the host's as soon as it has the call: what the notebook's end sweeps is not among them."""
+    submit_job(desk)
+    desk.host.broker.remove_peer(desk.client)
+    desk.parcels.sweep("dspex-0123abcd.6e6f7465626f6f6b.")
+    (worker,) = desk.host.greet_all()
+    _, message, payload = last_run(desk)
+    assert [*desk.end(worker).restore(payload, message.segments)] == [b"header", VALUE]
+    assert desk.names() == []
+
+
+def test_a_job_that_is_refused_leaves_nothing(desk: Desk) -> None:
+    """A second one of that id: the first keeps its own."""
+    submit_job(desk)
+    (first,) = desk.names()
+    submit_job(desk)
+    assert desk.names() == [first]
+
+
+def test_a_value_whose_reader_left_is_dropped(desk: Desk) -> None:
+    """The worker made it for a notebook that is gone; the pool goes on to the next call."""
+    desk.host.broker.submit(desk.client, Submit("job", "a.b", "general", detached=True), ())
+    (worker,) = desk.host.greet_all()
+    desk.host.broker.remove_peer(desk.client)
+    frames, segments = desk.end(worker).place([b"header", VALUE])
+    passed, _ = desk.parcels.outgoing(desk.client, Done("job", segments=segments), frames)
+    assert isinstance(passed, Done)
+    assert (passed.segments, desk.names()) == ((), [])

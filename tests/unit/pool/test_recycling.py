@@ -71,3 +71,29 @@ def test_an_interactive_call_goes_before_waiting_batches() -> None:
     call(host, "urgent", caller=b"other")
     host.broker.done(peer, Done("batch-0"), (b"",))
     assert [call_id for _, call_id in host.outbox.runs()] == ["batch-0", "urgent"]
+
+
+def test_a_worker_that_grew_drains_before_it_is_too_large() -> None:
+    """It finishes the call that it has, and takes no more: none is lost to memory that only grows."""
+    host = FakeHost(PoolSpec(name="general", size=1, recycle_above_mb=64, max_memory_mb=128))
+    call(host, "one")
+    peer = host.greet("general-1")
+    host.workforce.heard(host.workforce.workers["general-1"], 65 * 1024 * 1024, 0.0)
+    host.examine()
+    assert host.workforce.workers["general-1"].phase is WorkerPhase.DRAINING
+    assert host.kernels.killed == host.kernels.stopped == []
+    host.broker.done(peer, Done("one"), (b"",))
+    assert host.kernels.stopped == ["general-1"]
+
+
+def test_a_worker_that_asks_for_it_is_replaced() -> None:
+    """It finishes the calls that it has, and takes no more."""
+    host = FakeHost(PoolSpec(name="general", size=1))
+    call(host, "one")
+    peer = host.greet("general-1")
+    worker = host.workforce.workers["general-1"]
+    host.workforce.heard(worker, 1, 0.0, is_worn=True)
+    assert worker.phase is WorkerPhase.DRAINING
+    assert host.kernels.stopped == []
+    host.broker.done(peer, Done("one"), (b"",))
+    assert host.kernels.stopped == ["general-1"]

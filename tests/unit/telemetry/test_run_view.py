@@ -344,7 +344,7 @@ def test_html_folds_the_worker_s_traceback() -> None:
     """The error is one line; the worker's traceback is there, folded."""
     html = render_html(FAILED)
     assert "ValueError: no &lt;mood&gt;" in html
-    assert re.search(r"<details><summary[^>]*>Traceback in the worker</summary><pre[^>]*>Trace\n  line</pre>", html)
+    assert re.search(r"<details><summary[^>]*>Traceback</summary><pre[^>]*>Trace\n  line</pre>", html)
 
 
 def test_html_fixes_no_background_and_needs_nothing() -> None:

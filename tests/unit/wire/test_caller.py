@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,9 +20,10 @@ from dspex_lab.errors import (
     PythonError,
     ValidationError,
 )
+from dspex_lab.wire import caller as caller_module
 from dspex_lab.wire.caller import Caller, RemoteCall
 from dspex_lab.wire.codec import decode, encode
-from dspex_lab.wire.framing import Frames
+from dspex_lab.wire.framing import Frames, pack
 from dspex_lab.wire.messages import (
     Cancel,
     ChunkOut,
@@ -34,6 +37,7 @@ from dspex_lab.wire.messages import (
     Submit,
     Welcome,
 )
+from dspex_lab.wire.segments import Segments
 
 
 class Wire:
@@ -196,6 +200,37 @@ async def test_iteration_ends_with_the_call_after_its_last_chunk(wire: Wire) -> 
     assert [chunk.text async for chunk in pending] == ["0"]
 
 
+async def test_a_reader_that_leaves_cancels_the_call(wire: Wire) -> None:
+    """Nobody would give credit back any more."""
+    call = Call("a.b", stream=True)
+    pending = wire.submit(call)
+    wire.chunk(call, 0)
+    async for _ in pending:
+        break
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert wire.messages()[1:] == [Cancel(call.id)]
+
+
+async def test_who_stops_reading_and_waits_for_the_end_gets_it(wire: Wire) -> None:
+    """result() takes the place of the reader."""
+    call = Call("a.b", stream=True)
+    pending = wire.submit(call)
+    wire.chunk(call, 0)
+    async for _ in pending:
+        break
+    waiter = asyncio.create_task(_result(pending))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    wire.done(call, 1)
+    assert await waiter == 1
+    assert not any(isinstance(message, Cancel) for message in wire.messages())
+
+
+async def _result(pending: RemoteCall) -> object:
+    return (await pending.result()).value
+
+
 # --- cancel, time, the end ----------------------------------------------------------------------------------------
 
 
@@ -298,3 +333,43 @@ async def test_messages_for_others_are_passed_on(wire: Wire) -> None:
     """receive() says which messages are a caller's; a notice is, and is dropped."""
     assert not wire.caller.receive(Welcome(1, "h", 1), ())
     assert wire.caller.receive(Notice("n"), ())
+
+
+async def test_a_cancelled_call_ends_though_nobody_answers(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that is stopped keeps nobody waiting, also where the call has no limit."""
+    monkeypatch.setattr(caller_module, "_DEADLINE_GRACE_S", 0.01)
+    pending = wire.submit(Call("a.b"))
+    pending.cancel()
+    assert isinstance(await error_of(pending), Cancelled)
+    assert wire.caller.in_flight == 0
+
+
+async def test_what_is_given_up_does_not_run_on(wire: Wire) -> None:
+    """Every call ends here with the error, and on the other side but for the detached."""
+    call, job = Call("a.b"), Call("a.b", detached=True)
+    pending = [wire.submit(call), wire.submit(job)]
+    wire.caller.give_up(ProtocolError("not understood"))
+    assert [type(await error_of(one)) for one in pending] == [ProtocolError, ProtocolError]
+    assert [message.id for message in wire.messages() if isinstance(message, Cancel)] == [call.id]
+
+
+async def test_a_question_that_has_no_form_as_bytes_is_a_validation_error() -> None:
+    """As it is for a call."""
+
+    def send(message: Message, payload: Frames) -> None:
+        pack(message, payload)
+
+    caller = Caller(send)
+    with pytest.raises(ValidationError):
+        await caller.request("session.open", {"pool": "\udc80"}, timeout_s=1.0)
+    assert isinstance(await error_of(caller.submit(Call("a.b", pool="\udc80"))), ValidationError)
+
+
+async def test_what_a_detached_call_was_given_stays_when_its_notebook_leaves(tmp_path: Path) -> None:
+    """It waits for its worker; an ordinary call's goes."""
+    segments = Segments("dspex-0123abcd.6e62.", folder=tmp_path, threshold_bytes=10)
+    caller = Caller(lambda *_: None, segments)
+    for is_detached in (False, True):
+        caller.submit(Call("a.b", {"data": b"x" * 100_000}, detached=is_detached))
+    caller.close()
+    assert len(list(os.scandir(tmp_path))) == 1

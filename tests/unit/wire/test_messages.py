@@ -47,6 +47,10 @@ FROM_PEER: list[tuple[Message, str]] = [
         Submit(id="c", op="a.b", pool="any", needs=Demands(gpu=True, memory_mb=9, labels=("l",))),
         "de0005a474797065a67375626d6974a26964a163a26f70a3612e62a4706f6f6ca3616e79a56e6565647393c30991a16c",
     ),
+    (
+        Submit(id="c", op="a.b", pool="p", parent="q"),
+        "de0005a474797065a67375626d6974a26964a163a26f70a3612e62a4706f6f6ca170a6706172656e74a171",
+    ),
     (Cancel("c"), "82a474797065a663616e63656ca26964a163"),
     (Credit("c", 3), "83a474797065a6637265646974a26964a163a5636f756e7403"),
     (Request("r", "status"), "83a474797065a772657175657374a26964a172a66d6574686f64a6737461747573"),

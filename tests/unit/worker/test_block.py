@@ -33,6 +33,9 @@ def run(code: str, *, session: Session | None = None, **request: Any) -> dict[st
         ("", {"output": "", "result": None}),
         ("print('a'); {'b': (1, 2)}", {"output": "a\n", "result": {"b": [1, 2]}}),
         ("object", {"output": "", "result": "<class 'object'>"}),
+        ("2**64 - 1, -(2**63)", {"output": "", "result": [2**64 - 1, -(2**63)]}),
+        ("2**64, [-(2**63) - 1]", {"output": "", "result": [str(2**64), [str(-(2**63) - 1)]]}),
+        ("SUBMIT(2**100)", {"output": "", "final": {"output": str(2**100)}}),
         ("float('nan')", {"output": "", "result": "nan"}),
         ("SUBMIT(5); print('unheard')", {"output": "", "final": {"output": 5}}),
         ("SUBMIT({'a': 1})", {"output": "", "final": {"output": {"a": 1}}}),
@@ -124,3 +127,9 @@ def test_output_is_cut_and_says_so() -> None:
     output = run("print('x' * 200_000)")["output"]
     assert len(output) < 100_100
     assert output.endswith("(100001 more characters)")
+
+
+def test_an_error_that_cannot_be_shown_is_told_by_its_name() -> None:
+    """Its own code raises when it is asked for its text."""
+    code = "class Odd(Exception):\n def __str__(self): raise ValueError\nraise Odd"
+    assert run(code) == {"output": "", "error": "Odd: <unprintable> (line 3)", "error_type": "Odd"}

@@ -16,7 +16,8 @@ from dspex_lab.errors import ProtocolError
 from dspex_lab.wire.codec import encode
 from dspex_lab.wire.messages import Cancel, ChunkOut, Credit, Done, Run, Started, Welcome
 from dspex_lab.worker.context import OpContext, current_context
-from dspex_lab.worker.dispatch import find_operation
+from dspex_lab.worker.dispatch import MAX_CHUNK_CHARS
+from dspex_lab.worker.ops.base import find_operation
 
 from .conftest import Bench
 
@@ -184,6 +185,26 @@ async def test_nothing_is_sent_that_nobody_asked_for(bench: Bench, ops: Callable
     bench.run("test.stream_something", stream=stream)
     await bench.wait_for(Done)
     assert len(bench.all(ChunkOut)) == int(stream)
+
+
+async def test_a_long_text_is_several_chunks(bench: Bench, ops: Callable[..., None]) -> None:
+    """The reader's room is counted in chunks, and so one chunk has a bound; each takes its own credit."""
+    text = "".join(map(str, range(30_000)))
+
+    async def stream(context: OpContext) -> None:
+        await context.emit("answer", text)
+
+    ops(stream, "services")
+    bench.run("test.stream", stream=True, credit=2)
+    await bench.wait_for(ChunkOut, count=2)
+    await asyncio.sleep(0)
+    assert len(bench.all(ChunkOut)) == 2
+    bench.dispatcher.receive(Credit("c", 9), ())
+    await bench.wait_for(Done)
+    chunks = bench.all(ChunkOut)
+    assert [one.seq for one in chunks] == [0, 1, 2]
+    assert "".join(one.text for one in chunks) == text
+    assert max(len(one.text) for one in chunks) == MAX_CHUNK_CHARS
 
 
 # --- cancel -------------------------------------------------------------------------------------------------------

@@ -144,6 +144,36 @@ def test_off_the_main_thread_nothing_is_installed() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_lock_is_not_taken_for_good(interrupts: Interrupts) -> None:
+    """A call that uses what other threads use too is interrupted where it computes or waits, and not between taking
+    a lock and giving it back."""
+    condition = threading.Condition(threading.Lock())
+    is_over, current = threading.Event(), Running()
+
+    def storm() -> None:
+        while not is_over.is_set():
+            current.is_cancelled = True
+            interrupts.interrupt(current)
+
+    def work() -> None:
+        while True:
+            with condition:
+                condition.notify_all()
+
+    thread = threading.Thread(target=storm)
+    thread.start()
+    try:
+        for _ in range(10):
+            current.is_cancelled = False
+            with pytest.raises(KeyboardInterrupt):
+                interrupts.run(current, work)
+            assert condition.acquire(timeout=5)
+            condition.release()
+    finally:
+        is_over.set()
+        thread.join(5)
+
+
 def test_a_storm_of_signals_hits_nobody_who_was_not_cancelled(interrupts: Interrupts) -> None:
     """Thousands of calls under a signal a moment: each that was cancelled may end early, and no other does."""
     is_over, main = threading.Event(), threading.get_ident()

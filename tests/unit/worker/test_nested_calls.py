@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -61,3 +62,18 @@ async def test_who_outlives_its_call_makes_no_calls(bench: Bench, ops: Callable[
     with pytest.raises(Cancelled):
         contexts[0].submit(Call("system.echo"))
     assert bench.nested == []
+
+
+async def test_a_nested_call_names_the_one_that_makes_it(bench: Bench, ops: Callable[..., None]) -> None:
+    """The host takes its urgency and its turn from there."""
+
+    async def ask(context: OpContext) -> None:
+        nested = context.submit(Call("system.echo"))
+        nested.cancel()
+        with contextlib.suppress(Cancelled):
+            await nested.result()
+
+    ops(ask, "services")
+    bench.run("test.ask")
+    await bench.value()
+    assert [nested.call.parent for nested in bench.nested] == ["c"]

@@ -124,10 +124,16 @@ async def count_async() -> AsyncIterator[Any]:
 
 @pytest.mark.parametrize("function", [count_plain, count_async])
 async def test_a_generator_streams_its_text(backend: InlineBackend, function: Any) -> None:
-    """Text items are chunks; the value is the list of all items."""
+    """Text items are chunks and are kept nowhere; the value is the list of the others."""
     call = backend.submit(Call("python.call", {"function": Code(function)}, stream=True, timeout_s=30))
     assert [chunk.text async for chunk in call] == ["one", "three"]
-    assert (await call.result()).value == ["one", 2, "three"]
+    assert (await call.result()).value == [2]
+
+
+@pytest.mark.parametrize("function", [count_plain, count_async])
+async def test_a_generator_that_is_not_streamed_gives_its_items(backend: InlineBackend, function: Any) -> None:
+    """All of them, in their order."""
+    assert await value_of(backend, "python.call", function=Code(function)) == ["one", 2, "three"]
 
 
 async def test_what_a_function_raises_is_told(backend: InlineBackend) -> None:
