@@ -243,6 +243,8 @@ class Run(Answerable):
             steps=self.plan.description,
             inputs=plain_values(self.inputs),
         )
+        for one in self.plan.warnings:
+            self._warn(one.message, one.step)
 
     def _go_straight(self) -> None:
         """The run's beginning, on a thread, and its end where there is nothing else to do."""

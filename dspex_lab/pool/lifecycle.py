@@ -25,6 +25,7 @@ from dspex_lab.errors import LabError
 from dspex_lab.folders import remove_tree
 from dspex_lab.pool.environment import clean_environment
 from dspex_lab.pool.gpus import Gpu, choose_gpu, device_environment, find_gpus, gpu_refusal
+from dspex_lab.pool.logs import forget_old_logs
 from dspex_lab.pool.remains import HOST_MARK, WORKER_MARK, adopt_orphans, end_adopted, host_mark
 from dspex_lab.pool.rendezvous import ConnectionFile
 from dspex_lab.settings import PoolSpec, Settings
@@ -219,6 +220,7 @@ class KernelLifecycle:
                 self._on_exit(worker_id, status, reason)
         finally:
             await self._clean_up(worker)
+            forget_old_logs(self._folder, {*self._workers, "zygote"})
 
     async def _await_zygote(self, spec: PoolSpec) -> None:
         """Wait until the zygote serves. One that died is started again, once for each worker that asks."""

@@ -14,11 +14,10 @@ from dspex_lab.errors import Cancelled, ConfigurationError, ProtocolError, Sessi
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.lifecycle import KernelLifecycle
+from dspex_lab.pool.logs import tail
 from dspex_lab.settings import PoolSpec
 
 __all__ = ["Orders"]
-
-_LOG_TAIL_BYTES = 20_000
 
 
 @dataclass(frozen=True)
@@ -140,18 +139,9 @@ class Orders:
 
     def logs(self) -> dict[str, str]:
         """The end of every log file, by path."""
-        return {str(path): _tail(path) for path in self.log_files()}
+        return {str(path): tail(path) for path in self.log_files()}
 
 
 _NAMES = frozenset(name for name in vars(Orders) if not name.startswith("_")) - {"carry_out"}
 #: What is answered by who asks.
 _OF_PEERS = frozenset({"session_open", "session_close"})
-
-
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _LOG_TAIL_BYTES))
-            return file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""

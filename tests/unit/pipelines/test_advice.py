@@ -109,6 +109,15 @@ def test_steps_that_do_not_run_are_told(stage: Stage, text: str, message: str) -
     assert "line 2" in made.plan.warnings[0].where
 
 
+def test_a_run_tells_the_warnings_of_its_plan(stage: Stage) -> None:
+    """Its panel shows them, though nobody looked at the plan."""
+    made = stage.pipeline(first=native(lambda ticket: 1, writes="summary"), then=native(lambda sumary: sumary))
+    run = made.submit(ticket="t", sumary="s")
+    run.result(10)
+    told = [one.attributes["message"] for one in run.events() if one.name == "pipeline.warning"]
+    assert told == [one.message for one in made.plan.warnings] != []
+
+
 def test_what_is_no_step_is_no_warning(stage: Stage) -> None:
     """Functions, constants and imports of the cell are its own business."""
     text = "import json\ndef shout(a):\n    return a\nLIMIT = 3\nfor x in range(2): pass\nb = native(shout)\n"
