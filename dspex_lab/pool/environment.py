@@ -6,7 +6,21 @@ from collections.abc import Mapping
 
 __all__ = ["allowed_environment", "clean_environment"]
 
-_ALLOWED = frozenset({"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV"})
+_ALLOWED = frozenset(
+    {
+        "HOME",
+        "LANG",
+        "LANGUAGE",
+        "LOGNAME",
+        "PATH",
+        # Whether compiled files are written is the user's to say: without them DSPy takes half as long again to import.
+        "PYTHONDONTWRITEBYTECODE",
+        "TMPDIR",
+        "TZ",
+        "USER",
+        "VIRTUAL_ENV",
+    }
+)
 _ALLOWED_PREFIXES = ("LC_", "OPENBLAS_", "SSL_CERT_")
 
 
@@ -24,7 +38,6 @@ def clean_environment(surroundings: Mapping[str, str], additions: Mapping[str, s
     """
     house = {
         "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "IPYTHONDIR": f"{scratch}/ipython",
         "DSPY_CACHEDIR": f"{scratch}/dspy",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
