@@ -43,7 +43,7 @@ def remove_tree(folder: Path) -> None:
                     os.close(levels.pop().descriptor)
                     os.rmdir(level.name, dir_fd=levels[-1].descriptor if levels else None)
                 elif len(levels) < _MOST_OPEN:
-                    levels.append(_entered(level.folders.pop(), level.descriptor))
+                    _enter_or_remove(level.folders.pop(), levels)
                 else:
                     name, moved = level.folders.pop(), f"{token}-{(count := count + 1)}"
                     _make_accessible(name, level.descriptor)
@@ -52,6 +52,15 @@ def remove_tree(folder: Path) -> None:
     finally:  # an interrupt
         for level in levels:
             os.close(level.descriptor)
+
+
+def _enter_or_remove(name: str, levels: list[_Level]) -> None:
+    """Go into the folder. Where no rights can be given, as within a sandbox, it may be empty, and is removed so."""
+    parent = levels[-1].descriptor
+    try:
+        levels.append(_entered(name, parent))
+    except OSError:
+        os.rmdir(name, dir_fd=parent)
 
 
 def _entered(name: str, parent: int | None) -> _Level:

@@ -37,6 +37,7 @@ def test_the_pipelines_run_in_jupyterlab(open_notebook: Callable[[Path], Noteboo
     expect(notebook.output(last)).to_contain_text("Yours sincerely")
     for name, text in (
         ("plan", "--dry-run review"),
+        ("graph", "letter.last_run.graph"),
         ("result", "print(result.letter)"),
         ("retries", "server.play(Behaviour(status=429"),
         ("failed", "%%pipeline research"),
@@ -46,7 +47,7 @@ def test_the_pipelines_run_in_jupyterlab(open_notebook: Callable[[Path], Noteboo
         cell = notebook.cell_with(text)
         cell.scroll_into_view_if_needed()
         notebook.screenshot(f"pipelines-{name}")
-    expect(notebook.output(notebook.cell_with("--dry-run review")).locator("svg")).to_be_visible()
+    expect(notebook.output(notebook.cell_with("--dry-run review")).locator('svg[role="img"]')).to_be_visible()
 
 
 def test_a_question_is_answered_in_its_form(open_notebook: Callable[[list[str]], NotebookPage]) -> None:

@@ -147,6 +147,6 @@ async def test_folders_without_end_keep_nobody_from_starting(site: Site, connect
         host.kill()
     else:
         await backend.request("stop")
-    await until(lambda: is_gone(host))
-    assert await end_of(backend.submit(echo(2))) == 2
+    await until(lambda: is_gone(host) and not backend.is_connected())
+    assert await end_of(backend.submit(echo(2)), limit_s=90) == 2
     assert len([path for path in site.folder.iterdir() if path.is_dir()]) == 1

@@ -99,7 +99,7 @@ def notebook(open_notebook: Callable[..., Notebook]) -> Notebook:
         pytest.param(
             "%lab start genral",
             "ConfigurationError",
-            ["There is no pool 'genral'.", "Hint: The pools are: general, neural"],
+            ["There is no pool 'genral'.", "Hint: The pools are: general, optimizer, neural"],
             id="a mistyped pool",
         ),
     ],
