@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from dspex_lab.pipelines.questions import Questions
 __all__ = ["Answerable"]
 
 
-class Answerable:
+class Answerable(abc.ABC):
     """A run's face towards people: its open questions, and the ways to answer them."""
 
     _questions: Questions
@@ -20,9 +21,9 @@ class Answerable:
     is_shown = False
 
     @property
+    @abc.abstractmethod
     def id(self) -> str:
         """The run's."""
-        raise NotImplementedError
 
     @property
     def questions(self) -> tuple[Question, ...]:

@@ -5,6 +5,7 @@ Both are run in the same four ways; neither knows how a run goes on.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from copy import copy
 from functools import cached_property
@@ -76,7 +77,7 @@ class _Latest:
     run: Run | None = None
 
 
-class _Runnable:
+class _Runnable(abc.ABC):
     """The ways to run a plan: once in four ways, and on many rows."""
 
     _start: StartRun
@@ -154,10 +155,11 @@ class _Runnable:
         )
         return batch.result() if wait else batch
 
+    @abc.abstractmethod
     def _own_plan(self) -> Plan:
         """Each of the two has its own way to it."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _check(self, inputs: Mapping[str, Any]) -> None:
         """Check the inputs in the words of what is called; the launcher checks them against the plan."""
 
@@ -254,6 +256,9 @@ class Pipeline(_Runnable):
     def step(self) -> Step:
         """The pipeline as a step of another."""
         return Nested(self.steps)
+
+    def _check(self, inputs: Mapping[str, Any]) -> None:
+        """A pipeline has no words of its own for them."""
 
     def _own_plan(self) -> Plan:
         return self._plan

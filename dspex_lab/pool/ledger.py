@@ -18,7 +18,7 @@ from dspex_lab.calls import TraceContext, Usage
 from dspex_lab.clock import Clock
 from dspex_lab.pool.records import CallRecord
 from dspex_lab.settings import Settings
-from dspex_lab.telemetry import Collector, Event, Outlet, Span, TraceStore
+from dspex_lab.telemetry import Collector, Event, Outlet, Span, SpanStatus, TraceStore
 from dspex_lab.telemetry import attributes as names
 from dspex_lab.wire.messages import Done
 
@@ -26,6 +26,8 @@ __all__ = ["CallEnd", "Ledger", "open_ledger"]
 
 log = logging.getLogger(__name__)
 
+#: What a span's status is by the type of its error; "error" for any other.
+_STATUSES: Mapping[str, SpanStatus] = {"": "ok", "Cancelled": "cancelled"}
 _MAX_WAITING = 50_000
 _MAX_SPANS_A_MESSAGE = 1_000
 
@@ -71,7 +73,7 @@ class CallEnd:
             f"pool {self.op}",
             self.ended - self.queue_s - self.run_s,
             self.ended,
-            {"": "ok", "Cancelled": "cancelled"}.get(self.error_type, "error"),  # type: ignore[arg-type] # the literals of SpanStatus
+            _STATUSES.get(self.error_type, "error"),
             {key: value for key, value in found.items() if value is not None},
             self.message,
         )

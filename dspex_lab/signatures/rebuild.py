@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import types
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 __all__ = ["allows_none", "annotate", "rebuild", "without_metadata"]
 
@@ -44,8 +45,8 @@ def allows_none(annotation: Any) -> bool:
 
 def annotate(inner: Any, metadata: Iterable[Any]) -> Any:
     """``Annotated[inner, *metadata]``."""
-    # typing has no public way to annotate with metadata that is known at run time only.
-    return Annotated.__class_getitem__((inner, *metadata))  # type: ignore[attr-defined]
+    # The brackets themselves are for metadata that a type checker can read.
+    return operator.getitem(cast("Any", Annotated), (inner, *metadata))
 
 
 def _union(arguments: tuple[Any, ...]) -> Any:

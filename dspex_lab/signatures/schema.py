@@ -46,8 +46,9 @@ _FORMATS = frozenset(["date-time", "time", "date", "duration", "email", "hostnam
 class _Generator(GenerateJsonSchema):
     """pydantic's own, without its warnings about defaults that have no JSON form."""
 
-    # Pydantic types it as a set; nobody may change this one.
-    ignored_warning_kinds = frozenset({"skipped-choice", "non-serializable-default"})  # type: ignore[assignment]
+    ignored_warning_kinds = frozenset(  # type: ignore[assignment]  # pydantic's is a set, and only asked what is in it
+        {"skipped-choice", "non-serializable-default"}
+    )
 
     def generate(self, schema: CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
         return super().generate(schema, mode)

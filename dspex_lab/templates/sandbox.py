@@ -65,8 +65,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         for name, function in list(self.filters.items()):
             self.filters[name] = _charged_filter(name, function)
         self.filters |= {"_made": _weighed, "_joined": _joined}
-        # Jinja2 asks for it to be set so; its types take it for a method.
-        self.concat = _charged_concat  # type: ignore[method-assign]
+        self.concat = _charged_concat  # type: ignore[method-assign]  # Jinja2 documents it as an attribute to set
 
     def tick(self) -> None:
         """Called by compiled templates at each turn of each loop."""

@@ -26,5 +26,6 @@ def show(bundle: dict[str, Any], *, display_id: str, is_update: bool = False) ->
     if get_ipython() is None:
         sys.stdout.write(f"{bundle['text/plain']}\n")
         return
-    # IPython does not type display.
-    display(bundle, raw=True, display_id=display_id, update=is_update)  # type: ignore[no-untyped-call]
+    display(  # type: ignore[no-untyped-call]  # IPython publishes no types for it
+        bundle, raw=True, display_id=display_id, update=is_update
+    )

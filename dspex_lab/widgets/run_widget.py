@@ -19,7 +19,7 @@ __all__ = ["RunWidget"]
 _STATIC = Path(__file__).parent / "static"
 
 
-class RunWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is not followed by mypy
+class RunWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget publishes no types
     """A run's panel in the browser; what it shows is :func:`dspex_lab.widgets.panel_state.state_message`."""
 
     _esm = read_module(_STATIC / "run_panel.js")

@@ -42,7 +42,7 @@ def to_frame(value: Any, kind: str) -> memoryview:
         _write(table, measure, arrow)
         frame = arrow.allocate_buffer(measure.size())
         _write(table, arrow.FixedSizeBufferWriter(frame), arrow)
-    except (arrow.ArrowException, ValueError, TypeError, NotImplementedError) as error:
+    except (arrow.ArrowException, ValueError, TypeError) as error:
         raise TypeError(f"a table that Arrow cannot hold ({'; '.join(map(str, error.args))})") from error
     return memoryview(frame).toreadonly()
 
