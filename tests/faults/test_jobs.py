@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -75,6 +76,7 @@ def test_a_closed_lab_leaves_its_jobs(site: Site) -> None:
     with Lab(site.settings()) as other:
         assert [one.id for one in other.jobs()] == [job.id]
         assert other.job(job.id).result(LIMIT_S) == "slept"
+        assert asyncio.run(other.job(job.id).aresult(LIMIT_S)) == "slept"
 
 
 def test_a_job_is_cancelled_from_anywhere_and_fails_with_its_own_error(site: Site) -> None:
