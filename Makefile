@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 UV_VERSION := 0.13.9
 # Jupyter asks for this where the user is root, as in containers.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+# The environment is the project's own: its compiled files save each process seconds at its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo lab test test-transformers check check-gpu format bench soak browser lock clean
 

@@ -163,10 +163,10 @@ class OpenAiServer:
         if (error := answer.error()) is not None:
             await _send_body(writer, error[0], error[1], behaviour)
             return True
-        is_whole = await (_send_stream if answer.is_stream else _send_reply)(writer, answer, behaviour)
+        # Counted before it is sent: who has the answer finds it in the statistics.
         self._counts["input_tokens"] += answer.usage["prompt_tokens"]
         self._counts["output_tokens"] += answer.usage["completion_tokens"]
-        return is_whole
+        return await (_send_stream if answer.is_stream else _send_reply)(writer, answer, behaviour)
 
     def __repr__(self) -> str:
         seen = self.statistics()
