@@ -145,13 +145,14 @@ class Course:
         """The run's beginning, on a thread, and its end where there is nothing else to do."""
         try:
             self._begin()
-            walked = self._walk.go() if self._walk is not None else None
+            before = None if self._entry is None else self._entry.begin_here
+            walked = self._walk.go(before) if self._walk is not None else None
             if walked is None:
                 return  # who stopped it ends the run
             if walked.is_stopped:
-                self._end(RunState.CANCELLED, error=self._cancelled())
+                self._end_here(RunState.CANCELLED, error=self._cancelled())
             elif self._progress is not None and self._progress.is_over:
-                self._end(RunState.SUCCEEDED, outputs=self._progress.fields())
+                self._end_here(RunState.SUCCEEDED, outputs=self._progress.fields())
             else:
                 self._walked = walked
                 self.portal.start(self._main)
@@ -159,7 +160,7 @@ class Course:
             if self.state.is_over:
                 raise
             is_closed = self.portal.is_closed
-            self._end(
+            self._end_here(
                 RunState.CANCELLED if is_closed else RunState.FAILED,
                 error=self._cancelled() if is_closed else self._told(error),
             )
@@ -168,8 +169,8 @@ class Course:
         """Stop the run, on the loop; where it has not come there, end it without the function that runs."""
         if self._stop is not None:
             self._stop.set()
-        elif self._walk is not None and (taken := self._walk.stop()) is not None:
-            self.work.book.cancelled(*taken)
+        elif self._walk is not None and self._walk.stop():
+            self._note(RunState.CANCELLED, self._cancelled())
             self._end(RunState.CANCELLED, error=self._cancelled())
 
     # --- on the loop ----------------------------------------------------------------------------------------------
@@ -193,8 +194,7 @@ class Course:
                 await asyncio.wait({work}, timeout=CANCEL_GRACE_S)
         except asyncio.CancelledError:
             work.cancel()
-            if self._entry is not None:
-                self._entry.note(self._written(RunState.CANCELLED), self._cancelled())
+            self._note(RunState.CANCELLED, self._cancelled())
             self._end(RunState.CANCELLED, error=self._cancelled())
             raise
         finally:
@@ -233,6 +233,19 @@ class Course:
 
     def _written(self, state: RunState) -> str:
         return INTERRUPTED if self._is_left and state is RunState.CANCELLED else str(state)
+
+    def _note(self, state: RunState, error: LabError) -> None:
+        """Have the run's end written, and wait for nothing."""
+        if self._entry is not None:
+            self._entry.note(self._written(state), error)
+
+    def _end_here(
+        self, state: RunState, *, outputs: Mapping[str, Any] | None = None, error: LabError | None = None
+    ) -> None:
+        """End the run on a thread, once its end is written."""
+        if self._entry is not None:
+            self._entry.end_here(self._written(state), error, timeout_s=JOURNAL_GRACE_S)
+        self._end(state, outputs=outputs, error=error)
 
     def _told(self, error: BaseException) -> LabError:
         return run_error(self.plan, error, self.work.errors, is_program=self._is_program)

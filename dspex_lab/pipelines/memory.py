@@ -34,10 +34,13 @@ class StepMemory(Protocol):
     """
 
     def recall(self, key: str) -> Remembered | None:
-        """What is known of the step, or None: it is to be run. Called on the event loop, so it must be quick."""
+        """What is known of the step, or None: it is to be run. Quick, and safe from any thread."""
 
     async def keep(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics) -> None:
         """Keep a finished step. It is durable when this returns; what depends on the step starts after that."""
+
+    def keep_here(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics) -> None:
+        """The same on a thread, which waits for it."""
 
 
 def item_place(key: str, index: int) -> str:
