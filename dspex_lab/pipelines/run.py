@@ -67,11 +67,11 @@ class Run(Answerable):
 
     @property
     def state(self) -> RunState:
-        return self._course.state
+        return self._course.standing.state
 
     @property
     def is_over(self) -> bool:
-        return self._course.state.is_over
+        return self._course.standing.state.is_over
 
     def result(self, timeout_s: float | None = None) -> RunResult:
         """Wait for the end. Raises the run's error, ``Cancelled`` after a cancel, ``DeadlineExceeded`` when it has not
