@@ -76,6 +76,7 @@ class Course:
         self._entry = entry
         if entry is not None:
             entry.on_trouble = self.telling.warn
+            entry.account = self.work.account
         # Where the run begins with plain functions: how far they came, before there is anything for the loop to do.
         self._progress: BlockProgress | None = None
         self._walk: Walk | None = None

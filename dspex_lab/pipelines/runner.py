@@ -19,12 +19,13 @@ from dspex_lab.errors import Cancelled, LabError
 from dspex_lab.pipelines.asking import ASK, Form
 from dspex_lab.pipelines.book import RunBook
 from dspex_lab.pipelines.group import FirstErrorGroup
-from dspex_lab.pipelines.memory import DECISION, Remembered, StepMemory, decision_key, item_place
+from dspex_lab.pipelines.memory import DECISION, SPENT_KEY, Remembered, StepMemory, decision_key, item_place
 from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.plan import Block, Plan, PlanStep
 from dspex_lab.pipelines.progress import BlockProgress, Values
 from dspex_lab.pipelines.record import Record, StepRecords
 from dspex_lab.pipelines.result import Metrics, StepMetrics, StepStatus
+from dspex_lab.pipelines.spending import open_account
 from dspex_lab.pipelines.steps import Each, Leaf, When
 from dspex_lab.pipelines.walk import Failure, Walk, Walked
 from dspex_lab.router import Account, EmitEvent, Outcome, Router, RunContext, call_plain
@@ -56,7 +57,7 @@ class RunSettings:
 
 class PlanRun:
     """One run of a plan. ``book`` has what came of its steps so far. Without ``threads``, plain functions run where
-    the router puts them."""
+    the router puts them. ``around`` is the account of the batch that it is a row of."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class PlanRun:
         memory: StepMemory | None = None,
         ask: AskPeople | None = None,
         threads: Threads | None = None,
+        around: Account | None = None,
     ) -> None:
         self._plan = plan
         self._router = router
@@ -78,9 +80,9 @@ class PlanRun:
         self._ask = ask
         self._threads = threads
         self.book = RunBook(settings.run_id, emit, clock)
-        budget = settings.options.budget
+        known = None if memory is None else memory.recall(SPENT_KEY)
         #: What the run has used of its budget; None without one.
-        self.account = None if budget is None else Account(budget, clock)
+        self.account = open_account(settings.options.budget, clock, known=known, around=around)
 
     @property
     def metrics(self) -> Mapping[str, StepMetrics]:
@@ -155,9 +157,8 @@ class PlanRun:
 
     def _walk_from(self, index: int, progress: BlockProgress) -> Walk | None:
         settings = self._settings
-        budget = settings.options.budget
         # A function whose time may run out is waited for by the loop.
-        has_no_end = budget is None or budget.deadline_s is None
+        has_no_end = self.account is None or self.account.remaining_s() is None
         if self._threads is None or not has_no_end or not progress.block.steps[index].is_straight:
             return None
         walk = Walk(

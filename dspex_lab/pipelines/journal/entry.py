@@ -23,9 +23,11 @@ from dspex_lab.pipelines.journal.owner import Owner
 from dspex_lab.pipelines.journal.records import count_of_steps, metrics_to_bytes, prints_to_bytes
 from dspex_lab.pipelines.journal.values import is_plain, write_value
 from dspex_lab.pipelines.journal.writer import Statement, Writer
-from dspex_lab.pipelines.memory import Remembered
+from dspex_lab.pipelines.memory import SPENT_KEY, Remembered
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.result import RunState, StepMetrics
+from dspex_lab.pipelines.spending import spent_to_plain
+from dspex_lab.router import Account
 from dspex_lab.telemetry.attributes import clean_attributes, clean_text
 
 __all__ = ["Entry", "Trouble"]
@@ -72,8 +74,9 @@ class Entry:
         self._lock = threading.Lock()
         self._is_broken = False
         self._told: set[str] = set()
-        #: Set by the run.
+        #: Both are set by the run.
         self.on_trouble: Trouble = lambda message, step: None
+        self.account: Account | None = None
 
     @cached_property
     def _classes(self) -> Collection[type]:
@@ -127,7 +130,7 @@ class Entry:
             (_UPDATE_RUN, (str(state), at, told, self._run_id)),
             (_INSERT_STATE, (at, str(state), self._run_id)),
         ]
-        return self._writer.submit(lambda: () if self._is_broken else statements)
+        return self._writer.submit(lambda: () if self._is_broken else [*statements, *self._spent(at)])
 
     async def end(self, state: RunState | str, error: LabError | None, *, timeout_s: float) -> None:
         """Write the run's last state; waits for it, but not long: a run ends when it ends."""
@@ -191,7 +194,14 @@ class Entry:
     def _kept(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics, at: float) -> list[Statement]:
         tokens = metrics.usage.input_tokens + metrics.usage.output_tokens
         row = (key, metrics.step, at, tokens, metrics_to_bytes(metrics), self._written(dict(outputs)), self._run_id)
-        return [(_INSERT_STEP, row)]
+        return [(_INSERT_STEP, row), *self._spent(at)]
+
+    def _spent(self, at: float) -> list[Statement]:
+        """What the run has used of its budget, tries that came to nothing included."""
+        if self.account is None or not self.account.spent.lm_calls:
+            return []
+        spent, figures = self._written(spent_to_plain(self.account)), metrics_to_bytes(StepMetrics("", ""))
+        return [(_INSERT_STEP, (SPENT_KEY, "", at, 0, figures, spent, self._run_id))]
 
     def _written(self, value: Any) -> bytes:
         return write_value(value, () if is_plain(value) else self._classes)
