@@ -237,8 +237,9 @@ class Run(Answerable):
         self._move_to(RunState.RUNNING)
         self._telling.emit(
             "run.start",
-            None,
+            self._settings.trace,
             run_id=self.id,
+            parent=self._settings.trace_parent,
             pipeline=self.plan.name,
             steps=self.plan.description,
             inputs=plain_values(self.inputs),
@@ -349,7 +350,7 @@ class Run(Answerable):
             fields = self._work.records[outer.name].to_dict()
         self._telling.emit(
             "run.end",
-            None,
+            self._settings.trace,
             run_id=self.id,
             status=state.value,
             duration_s=metrics.duration_s,

@@ -45,6 +45,15 @@ class Tape(Generic[T]):
         if self._wakers:
             self._wake()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is added any more."""
+        return self._is_closed
+
+    def since(self, position: int) -> list[T]:
+        """What is there now but for the first ``position`` items."""
+        return self._items[position:]
+
     def snapshot(self) -> tuple[T, ...]:
         """What is there now."""
         return tuple(self._items)

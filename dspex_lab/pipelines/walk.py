@@ -21,8 +21,8 @@ from dspex_lab.telemetry.spans import new_span_id
 __all__ = ["Failure", "UnderWay", "Walk", "Walked"]
 
 
-#: A step whose function runs, and when it began.
-UnderWay = tuple[PlanStep, float]
+#: A step whose function runs, when it began, and its place in the trace.
+UnderWay = tuple[PlanStep, float, TraceContext | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class Walk:
         "_emit",
         "_first",
         "_is_stopped",
-        "_is_traced",
         "_progress",
         "_router",
         "_run_id",
+        "_trace_id",
         "_under_way",
     )
 
@@ -68,7 +68,7 @@ class Walk:
         router: Router,
         emit: EmitEvent,
         run_id: str,
-        is_traced: bool = True,
+        trace_id: str | None = None,
     ) -> None:
         self._first = first
         self._progress = progress
@@ -76,7 +76,7 @@ class Walk:
         self._router = router
         self._emit = emit
         self._run_id = run_id
-        self._is_traced = is_traced
+        self._trace_id = trace_id
         self._is_stopped = False
         # Holds the step while its function runs. Who takes it out, the walk or who stops it, has the right to tell
         # how it ended; taking from a list is one step to every thread.
@@ -110,6 +110,7 @@ class Walk:
 
     def _go(self, worked: list[Decision]) -> Walked | None:
         index, progress, book, run_id, emit = self._first, self._progress, self._book, self._run_id, self._emit
+        trace_id, parent = self._trace_id, progress.parent
         while True:
             step = progress.block.steps[index]
             decision, inputs = self._decision(step), progress.inputs(index)
@@ -118,9 +119,9 @@ class Walk:
                 return Walked((index,))
             if self._must_stop():
                 return Walked(is_stopped=True)
-            started = book.began(step)
-            trace = TraceContext(run_id, new_span_id()) if self._is_traced else None
-            self._under_way.append((step, started))
+            trace = TraceContext(trace_id, new_span_id()) if trace_id is not None else None
+            started = book.began(step, trace, parent)
+            self._under_way.append((step, started, trace))
             if self._must_stop():
                 return self._stopped()
             try:
@@ -144,7 +145,7 @@ class Walk:
                 return None
             worked.append(decision)
             tell_straight(leaf.operation, run_s, send=emit, trace=trace, run_id=run_id, step=step.name)
-            book.walked(step, started, outputs, decision, run_s)
+            book.walked(step, started, outputs, decision, run_s, trace)
             ready = progress.finish(index, outputs)
             if len(ready) != 1:
                 return Walked(tuple(ready))

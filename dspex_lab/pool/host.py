@@ -11,7 +11,8 @@ import contextlib
 import hmac
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ class Host:
         self._needed_at = self._clock.monotonic()
         self._pidfds: dict[bytes, int] = {}
         self._trouble = ""
+        self._answering: set[asyncio.Future[None]] = set()
 
     async def run(self) -> None:
         self.folder.mkdir(mode=0o700)
@@ -95,6 +97,7 @@ class Host:
             self.broker,
             self.jobs,
             self.kernels,
+            self.ledger,
             self._clock,
             self.log_files,
             self.stop,
@@ -276,10 +279,21 @@ class Host:
         try:
             if self.broker.peers[peer].worker is not None:
                 raise ProtocolError("A worker gives no orders.")
-            reply = Reply(request.id, value=self._orders.carry_out(peer, request.method, request.params))
+            value = self._orders.carry_out(peer, request.method, request.params)
         except LabError as error:
-            reply = Reply(request.id, error=error.to_dict())
-        self.send(peer, reply)
+            self.send(peer, Reply(request.id, error=error.to_dict()))
+            return
+        if isawaitable(value):
+            task = asyncio.ensure_future(self._answer_later(peer, request.id, value))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+        else:
+            self.send(peer, Reply(request.id, value=value))
+
+    async def _answer_later(self, peer: bytes, request_id: str, value: Awaitable[Any]) -> None:
+        reply = Reply(request_id, value=await value)
+        if not self._is_leaving:
+            self.send(peer, reply)
 
     # --- processes --------------------------------------------------------------------------------------------
 

@@ -51,11 +51,13 @@ async def test_a_call_is_counted_by_operation_and_pool(clock: FakeClock) -> None
 
 
 async def test_a_traced_call_becomes_a_span_under_its_caller(store: TraceStore, clock: FakeClock) -> None:
-    """The span hangs under the caller's, has the id that the worker was told, and begins with the queue."""
+    """The span hangs under the caller's and has the id that the worker was told; its wait is a span of its own."""
     ledger = Ledger(store, clock)
     ledger.ended(record(clock, queue_s=1.0, run_s=2.0), Done("c1"), {})
     await ledger.flush()
-    (span,) = store.spans(TRACE)
+    span, queue = store.spans(TRACE)
+    assert (queue.parent_id, queue.start, queue.attributes["dspex.kind"]) == (span.span_id, span.start, "queue")
+    assert queue.duration_s == pytest.approx(1.0)
     assert (span.parent_id, span.span_id, span.status) == (STEP, "c" * 16, "ok")
     assert span.duration_s == pytest.approx(3.0)
     assert span.attributes["dspex.queue_s"] == pytest.approx(1.0)
@@ -85,7 +87,8 @@ async def test_what_peers_tell_is_kept_and_nonsense_is_left_out(store: TraceStor
     """A span or an event that is none never reaches the store, and never raises."""
     ledger = Ledger(store, clock)
     good = {"trace_id": TRACE, "span_id": STEP, "parent_id": None, "name": "step", "start": 1.0, "end": 2.0}
-    event = {"name": "run.start", "time": 1.0, "attributes": {"run_id": "r", "pipeline": "p"}, "trace": [TRACE, STEP]}
+    event = {"name": "run.start", "time": 1.0, "attributes": {"run_id": "r", "pipeline": "p"}}
+    event["trace"] = {"trace_id": TRACE, "span_id": STEP}
     ledger.told([good, {"name": "no ids"}, {**good, "end": "x"}, {**good, "status": "fine"}], [event, {"time": 0}])
     await ledger.flush()
     assert [span.name for span in store.spans(TRACE)] == ["step"]
