@@ -115,10 +115,11 @@ class _RunTrace:
         if root is None:
             return []
         error = told.get("error") or {}
+        pipeline = self.name or str(told.get("pipeline") or "")
         attributes = {
             names.KIND: "run",
             names.OPERATION_NAME: "invoke_workflow",
-            names.WORKFLOW_NAME: self.name or None,
+            names.WORKFLOW_NAME: pipeline or None,
             names.RUN_ID: self.run_id,
             names.INPUTS: self.inputs,
             names.OUTPUTS: told.get("outputs"),
@@ -127,10 +128,11 @@ class _RunTrace:
         }
         status = _STATUSES.get(str(told.get("status")), "error")
         start = event.time - (told.get("duration_s") or 0.0) if self.start is None else self.start
-        name = f"run {self.name}" if self.name else "run"
+        name = f"run {pipeline}" if pipeline else "run"
+        parent = self.parent or told.get("parent") or None
         return [
             Span(
-                root.trace_id, root.span_id, self.parent, name, start, max(start, event.time), status,
+                root.trace_id, root.span_id, parent, name, start, max(start, event.time), status,
                 _given(attributes), str(error.get("message") or "") if status == "error" else "",
             )
         ]  # fmt: skip

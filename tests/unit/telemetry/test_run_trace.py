@@ -167,8 +167,9 @@ def test_a_failure_is_told_by_its_own_type() -> None:
 
 def test_a_host_that_missed_the_beginning_knows_the_end() -> None:
     """Without the first events of a run its spans have their times and places all the same."""
-    spans = by_name(step(13.0, "succeeded", at("1"), duration_s=2.0), end(14.0))
-    assert (spans["step a"].start, spans["run"].start) == (11.0, 10.0)
+    spans = by_name(step(13.0, "succeeded", at("1"), duration_s=2.0), end(14.0, pipeline="support", parent=CELL))
+    assert (spans["step a"].start, spans["run support"].start) == (11.0, 10.0)
+    assert spans["run support"].parent_id == CELL
 
 
 @pytest.mark.parametrize(
