@@ -23,6 +23,7 @@ from dspex_lab.errors import HostUnavailable, LabError, ProtocolError, WorkerLos
 from dspex_lab.folders import remove_tree
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.busy import excuse_busy
+from dspex_lab.pool.gpu_usage import read_gpu_usage
 from dspex_lab.pool.health import HealthLimits, enforce, examine, excuse
 from dspex_lab.pool.job_files import JobFiles
 from dspex_lab.pool.jobs import JobBook
@@ -63,6 +64,7 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 0.1
 _FLUSH_S = 0.5
+_GPU_S = 2.0
 #: So long between two ticks, and the host itself did not run.
 _AWAY_S = 1.0
 
@@ -117,17 +119,25 @@ class Host:
 
     async def _watch(self) -> None:
         limits = HealthLimits(self.settings.worker_start_timeout_s, self.settings.worker_silence_s)
-        writing = asyncio.create_task(self._write_down())
+        beside = [asyncio.create_task(self._write_down()), asyncio.create_task(self._look_at_gpus())]
         try:
             await self._tick(limits)
         finally:
-            writing.cancel()
+            for task in beside:
+                task.cancel()
 
     async def _write_down(self) -> None:
         """Write what happened, again and again: the disk's time is not the calls'."""
         while True:
             await asyncio.sleep(_FLUSH_S)
             await self.ledger.flush()
+
+    async def _look_at_gpus(self) -> None:
+        """Ask the driver what is in use, while a worker may use it."""
+        while True:
+            if self.workforce.has_gpu_workers():
+                self.workforce.gpu_usage = await asyncio.to_thread(read_gpu_usage)
+            await asyncio.sleep(_GPU_S)
 
     async def _tick(self, limits: HealthLimits) -> None:
         now = self._clock.monotonic()

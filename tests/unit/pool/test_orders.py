@@ -27,6 +27,13 @@ def orders(host: FakeHost) -> Orders:
     return Orders("id", 0.0, host.broker, JobBook(host.clock), kernels, ledger, host.clock, list, lambda: None)
 
 
+def test_statistics_are_plain_data(orders: Orders) -> None:
+    """Since when, the series, and the history by name."""
+    found = orders.carry_out(b"nb", "statistics", {})
+    assert (found["series"], found["history"]) == ([], {})
+    assert found["since"] <= found["now"]
+
+
 def test_a_pool_is_added_again_by_the_same_cell(host: FakeHost, orders: Orders) -> None:
     """Also after it was resized, whose size it keeps; with other values it is another pool."""
     spec = PoolSpec(name="mine", size=2).model_dump()
