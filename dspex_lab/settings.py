@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -19,7 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from dspex_lab.calls import ANY_POOL
 from dspex_lab.errors import ConfigurationError
 
-__all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "default_pools"]
+__all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "api_key_for", "default_pools"]
 
 DEFAULT_LM = "local/smollm2-135m"
 
@@ -274,6 +275,14 @@ class Settings(BaseSettings):
         raise ConfigurationError(
             f"There is no pool {name!r}.", "pool", f"one of {names}", name, hint=f"The pools are: {names}."
         )
+
+
+def api_key_for(model: str, given: SecretStr | None = None, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The key for ``model``: the one that was set, else the provider's own variable in the notebook."""
+    if given is not None:
+        return given.get_secret_value()
+    provider = model.split("/", 1)[0].upper().replace("-", "_")
+    return environment.get(f"{provider}_API_KEY") or None
 
 
 def _configuration_error(error: pydantic.ValidationError, prefix: str = "") -> ConfigurationError:
