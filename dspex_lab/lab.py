@@ -22,6 +22,7 @@ from dspex_lab.calls import LmSpec, Needs
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import ConfigurationError, HostUnavailable, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
+from dspex_lab.observer import HostObserver
 from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
@@ -63,6 +64,8 @@ class Lab:
         #: What is told to the host of what goes on here.
         self.recorder = Recorder(self.clock, record_prompts=self.settings.record_prompts)
         self.backend: Backend = backend or self.portal.call_soon(self._kernel_backend)
+        #: For who only looks: panels ask through it.
+        self.observer = HostObserver(self.settings, self.portal, self.backend)
         self.router = Router(
             self.backend,
             self._lm_spec(),
@@ -331,6 +334,7 @@ class Lab:
         self.batches.close()
         self.portal.call_soon(self.recorder.flush, self.backend.tell)
         self._telling.cancel()
+        self.observer.close()
         self.portal.run(self.backend.aclose)
         self.portal.close()
         self.router.caches.close()
