@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import platformdirs
 import pydantic
@@ -19,9 +20,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from dspex_lab.calls import ANY_POOL
 from dspex_lab.errors import ConfigurationError
 
-__all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "default_pools"]
+__all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "api_key_for", "default_pools"]
 
 DEFAULT_LM = "local/smollm2-135m"
+
+#: As ``import`` takes it.
+ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
 #: What the system takes as the path of a Unix socket, in bytes.
 _MAX_SOCKET_PATH = 107
@@ -162,6 +166,8 @@ class Settings(BaseSettings):
     #: Private folder of the host: connection file, sockets, logs, telemetry. Made with mode 0700.
     runtime_dir: Path = Field(default_factory=_default_runtime_dir)
     pools: tuple[PoolSpec, ...] = Field(default_factory=default_pools)
+    #: Modules that workers have imported when they start, each once for all of them. They may start no thread.
+    preload: tuple[ModuleName, ...] = ("dspy",)
     #: The host leaves when it had no client and no job for so long.
     idle_exit_s: float = Field(default=300.0, gt=0)
     #: How long to wait for a host to come up, and for a worker to be ready.
@@ -269,6 +275,14 @@ class Settings(BaseSettings):
         raise ConfigurationError(
             f"There is no pool {name!r}.", "pool", f"one of {names}", name, hint=f"The pools are: {names}."
         )
+
+
+def api_key_for(model: str, given: SecretStr | None = None, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The key for ``model``: the one that was set, else the provider's own variable in the notebook."""
+    if given is not None:
+        return given.get_secret_value()
+    provider = model.split("/", 1)[0].upper().replace("-", "_")
+    return environment.get(f"{provider}_API_KEY") or None
 
 
 def _configuration_error(error: pydantic.ValidationError, prefix: str = "") -> ConfigurationError:

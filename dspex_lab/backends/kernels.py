@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import zmq
 
@@ -19,9 +20,10 @@ from dspex_lab.errors import Cancelled, HostUnavailable, LabError, error_from_di
 from dspex_lab.pool.rendezvous import ConnectionFile, HostLock, find_host, start_host
 from dspex_lab.settings import Settings
 from dspex_lab.sockets import PolledSocket
+from dspex_lab.telemetry import Event, Span
 from dspex_lab.wire.caller import Caller, RemoteCall
 from dspex_lab.wire.framing import Frames, pack, unpack_from_host
-from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Hello, Message, Refused, Welcome
+from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Hello, Message, Refused, Telemetry, Welcome
 from dspex_lab.wire.segments import Segments
 
 __all__ = ["KernelBackend"]
@@ -44,7 +46,16 @@ class KernelBackend:
 
     name = "kernels"
 
-    def __init__(self, settings: Settings, *, label: str = "notebook", role: str = "client") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        label: str = "notebook",
+        role: str = "client",
+        on_open: Callable[[], object] = lambda: None,
+    ) -> None:
+        """``on_open()`` is called when there is a host to talk to, again for each."""
+        self._on_open = on_open
         self._settings = settings
         self._label = label
         self._role = role
@@ -122,6 +133,7 @@ class KernelBackend:
         except BaseException:
             self._disconnect()
             raise
+        self._on_open()
         return True
 
     async def _hello(self, host: ConnectionFile) -> None:
@@ -227,6 +239,13 @@ class KernelBackend:
                 if method in _ENDINGS:
                     return None
         raise AssertionError("the last try returns or raises")
+
+    def tell(self, spans: Sequence[Span], events: Sequence[Event], /) -> bool:
+        if self._socket is None or self.is_connecting():
+            return False
+        # Events are encoded as they are, field by field: a run's are many, and each copy would be the run's own time.
+        self._send(Telemetry([span.to_dict() for span in spans], cast("list[dict[str, Any]]", list(events))), ())
+        return True
 
     def is_connected(self) -> bool:
         """Whether a host is at the other end now."""

@@ -9,6 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
 from dspex_lab.magics import help as help_texts
+from dspex_lab.magics.cell_hooks import hook_cells, unhook_cells
 
 __all__ = ["LabMagics", "load", "unload"]
 
@@ -78,9 +79,11 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(LabMagics)
     unload(shell)
     shell.Completer.custom_matchers.append(_matcher(shell))
+    hook_cells(shell)
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take the completion away; IPython has no way to take magics away."""
+    """Take the completion and the hooks away; IPython has no way to take magics away."""
+    unhook_cells(shell)
     matchers = shell.Completer.custom_matchers
     matchers[:] = [one for one in matchers if getattr(one, "matcher_identifier", "") != _MATCHER_ID]

@@ -84,7 +84,7 @@ class Collector:
     """Counts calls. Safe from any thread."""
 
     def __init__(self, clock: Clock | None = None, *, max_series: int = 1_000) -> None:
-        self._since = (clock or SystemClock()).now()
+        self.since = (clock or SystemClock()).now()
         self._max_series = max_series
         self._lock = threading.Lock()
         self._series: dict[tuple[str, str, str], _Series] = {}
@@ -153,7 +153,7 @@ class Collector:
                 total.add(series)
             frozen = tuple(series.freeze(*key) for key, series in sorted(self._series.items()))
             return CollectorStatistics(
-                self._since, total.freeze("", "", ""), frozen, MappingProxyType(dict(self._events))
+                self.since, total.freeze("", "", ""), frozen, MappingProxyType(dict(self._events))
             )
 
     def reset(self) -> None:
