@@ -30,6 +30,7 @@ from dspex_lab.portal import Portal
 from dspex_lab.router import BreakerPolicy, LabStatistics, Registry, ResultCaches, Router
 from dspex_lab.sessions import Session
 from dspex_lab.settings import PoolSpec, Settings
+from dspex_lab.shelf import Shelf
 from dspex_lab.telemetry.events import EventHub
 from dspex_lab.telemetry.host_view import HostView
 
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LOG_CHARS = 20_000
+#: So many panels and forms stay alive; older ones show what they showed last, without a kernel.
+_PANELS = 40
 
 
 class Lab:
@@ -81,6 +84,8 @@ class Lab:
             BatchStore(settings.journal_file, max_age_days=settings.journal_max_age_days, clock=self.clock),
         )
         self.history = History(self.launcher, self.journal, self._find_plan)
+        #: What stands in the page and needs this kernel: panels and forms.
+        self.panels = Shelf(_PANELS)
         self._is_closed = False
         self._closing = threading.Lock()
         atexit.register(self.close)
@@ -291,6 +296,7 @@ class Lab:
         atexit.unregister(self.close)
         self.launcher.leave_all()
         self.batches.close()
+        self.panels.clear()
         self.portal.run(self.backend.aclose)
         self.portal.close()
         self.router.caches.close()

@@ -6,6 +6,7 @@ Nothing here ever fails a run: what cannot be written is told, once, and the run
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
@@ -45,7 +46,8 @@ _UPDATE_RUN = "UPDATE runs SET state = ?, changed_at = ?, error = ? WHERE run_id
 
 
 class Entry:
-    """The memory of one run. ``known`` is what it remembers of earlier lives, in which case it is there already."""
+    """The memory of one run. ``known`` is what it remembers, of earlier lives of its own (then it is there already), or
+    of another run, when it ``is_new``."""
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Entry:
         *,
         clock: Clock,
         known: Mapping[str, Remembered] | None = None,
+        is_new: bool = False,
     ) -> None:
         self._plan = plan
         self._run_id = run_id
@@ -65,7 +68,7 @@ class Entry:
         self._writer = writer
         self._clock = clock
         self._known = dict(known or {})
-        self._is_resumed = known is not None
+        self._is_resumed = known is not None and not is_new
         self._is_broken = False
         self._told: set[str] = set()
         #: Set by the run.
@@ -149,7 +152,11 @@ class Entry:
             clean_text(self._plan.source.text),
             count_of_steps(self._plan),
         )
-        return [(_INSERT_RUN, row), (_INSERT_STATE, (at, str(RunState.RUNNING), self._run_id))]
+        begun: list[Statement] = [(_INSERT_RUN, row), (_INSERT_STATE, (at, str(RunState.RUNNING), self._run_id))]
+        for key, one in self._known.items():
+            with contextlib.suppress(ValidationError):  # what could not be written down there cannot be here
+                begun += self._kept(key, one.outputs, one.metrics, at)
+        return begun
 
     def _kept(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics, at: float) -> list[Statement]:
         plain = replace(metrics, status=str(metrics.status))

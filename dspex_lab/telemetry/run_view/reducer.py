@@ -186,6 +186,7 @@ def _ended(step: StepView, event: Event, status: StepStatus) -> StepView:
         error=_error(told.get("error")) or step.error,
         usage=step.settled + usage if usage else step.usage,
         cached=bool(told.get("cached", step.cached)),
+        kept=bool(told.get("resumed")),
         retries=int(told.get("retries") or step.retries),
         worker=str(told.get("worker") or step.worker),
     )
