@@ -33,6 +33,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "validate",
         "when",
     ),
+    "dspex_lab.widgets": ("Form", "form", "show_metrics", "show_pools", "show_trace"),
     "dspex_lab.signatures": (
         "CompiledSignature",
         "Serializable",
@@ -47,7 +48,6 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "dspex_lab.settings": ("PoolSpec", "Settings"),
     "dspex_lab.router": ("Budget", "CachePolicy", "RetryPolicy"),
     "dspex_lab.pipelines": ("Batch", "PastRun", "Pipeline", "Program", "Question", "Run", "RunResult"),
-    "dspex_lab.widgets": ("Form", "form"),
     "dspex_lab.calls": ("Call", "Chunk", "LmSpec", "Result", "Usage"),
     "dspex_lab.errors": (
         "BudgetExceeded",

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dspex_lab.calls import Usage
 from dspex_lab.errors import ConfigurationError, PipelineError
 from dspex_lab.pipelines.memory import Remembered
 from dspex_lab.pipelines.options import RunOptions
@@ -111,7 +113,8 @@ def kept(
         raise _unknown(plan, step, ways)
     again = _again(plan.block, ways[step])
     return {
-        one.name: Remembered(outputs[one.name], metrics[one.name])
+        # What it used was paid for by the run before.
+        one.name: Remembered(outputs[one.name], replace(metrics[one.name], usage=Usage(), retries=0))
         for one in _memorable(plan.block)
         if one.name not in again and one.name in outputs and metrics[one.name].status == StepStatus.SUCCEEDED
     }

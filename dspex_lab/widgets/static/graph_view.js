@@ -41,7 +41,7 @@ class BoxView {
     const { x, y, width, height } = box;
     const isStep = Boolean(box.name);
     this.node = shape("g", isStep ? { role: "button", tabindex: "-1", "aria-label": box.name } : {});
-    this.node.setAttribute("class", `dspex-box${box.has_inside ? " dspex-group" : ""}${isStep ? "" : " dspex-input"}`);
+    this.node.setAttribute("class", `dspex-box${box.has_inside ? " dspex-group" : ""}${isStep ? "" : " dspex-source"}`);
     if (box.kind === "each") this.node.append(shape("rect", { class: "dspex-under", x: x + 4, y: y + 4, width, height, rx: 8 }));
     const round = isStep ? (box.has_inside ? 8 : 6) : height / 2;
     this.node.append(shape("rect", { class: "dspex-frame", x, y, width, height, rx: round, ...(box.is_optional ? { "stroke-dasharray": "4 3" } : {}) }));
@@ -66,8 +66,9 @@ class BoxView {
   /** @param {Step} step @param {number | null} took */
   set(step, took) {
     const isKept = step.notes.includes("kept") || step.notes.includes("cached");
-    const words = [step.status === "succeeded" ? (isKept ? step.notes[0] : "") : step.status];
     const isRunning = step.status === "running" || step.status === "waiting";
+    const isPlain = step.status === "succeeded" || step.status === "running";
+    const words = [isKept ? step.notes[0] : isPlain ? "" : step.status];
     if (took !== null && !isKept && step.status !== "skipped") words.push(isRunning ? ticking(took) : seconds(took));
     if (step.tokens) words.push(`${step.tokens.toLocaleString("en")} tok`);
     const told = words.filter(Boolean).join(" · ");

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from dspex_lab import programs
 from dspex_lab.calls import LmSpec, Usage
 from dspex_lab.lab import Lab, use_lab
-from dspex_lab.pipelines import Pipeline, native, pipeline, predict
+from dspex_lab.magics.pipeline_magic import show_run
+from dspex_lab.pipelines import Pipeline, Run, native, pipeline, predict
 from dspex_lab.router import Decision, Operation, Options, RouterStatistics
 from dspex_lab.router.strategies import auto, python
 from dspex_lab.settings import Settings
@@ -20,7 +21,7 @@ from dspex_lab.testing import FakeBackend
 from dspex_lab.testing.backend import FakeCall
 from dspex_lab.widgets import Form, form
 
-__all__ = ["TRIAGE", "Item", "Mood", "everything", "open_lab", "support", "triage"]
+__all__ = ["TRIAGE", "Item", "Mood", "everything", "open_lab", "show_support", "support", "triage"]
 
 
 class Mood(enum.Enum):
@@ -116,6 +117,14 @@ def support(lab: Lab) -> Pipeline:
         mood=predict("clean -> mood"),
         reply=predict("summary, mood -> reply"),
     )
+
+
+def show_support(*, pause_s: float = 0.02, fails: bool = False) -> Run:
+    """Run the pipeline in a panel in this cell."""
+    lab = open_lab(pause_s=pause_s, fails=fails)
+    run = support(lab).submit(ticket="I was charged   twice.")
+    show_run(lab, run)
+    return run
 
 
 def _outputs(text: str, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -86,6 +86,15 @@ def test_kept_steps_are_told_as_kept(stage: Stage) -> None:
     assert [(step.name, step.kept) for step in view.steps] == [("a", True), ("b", True), ("side", True), ("c", False)]
 
 
+def test_a_run_counts_what_it_used_itself(stage: Stage) -> None:
+    """What is kept was paid for by the run before, and has no place in the time of this one."""
+    run = stage.pipeline(a=predict("x -> a"), b=predict("a -> b")).submit(x="1")
+    assert run.result().metrics.usage.lm_calls == 2
+    again = run.rerun("b")
+    assert again.result().metrics.usage.lm_calls == 1
+    assert again.view.step("a").started is None
+
+
 def test_items_are_kept_as_a_whole(stage: Stage) -> None:
     """An ``each`` before the step is not run again, for no item; its parts are told as kept."""
     count = Counter()
