@@ -50,6 +50,9 @@ class KnownSteps:
     async def keep(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics) -> None:
         """Nothing goes on with a run that was not written down."""
 
+    def keep_here(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics) -> None:
+        """The same on a thread."""
+
 
 class Repeatable(abc.ABC):
     """A run that can be run again from one of its steps on, once it is over."""
