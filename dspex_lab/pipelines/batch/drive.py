@@ -24,7 +24,7 @@ from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.runner import PlanRun, RunSettings
 from dspex_lab.pipelines.steps import Leaf
-from dspex_lab.router import Router
+from dspex_lab.router import Account, Router
 from dspex_lab.router.native import within
 from dspex_lab.telemetry.spans import new_span_id
 from dspex_lab.threads import Threads
@@ -98,6 +98,7 @@ class Drive:
         book: BatchBook | None = None,
         is_program: bool = False,
         stops_at_error: bool = False,
+        account: Account | None = None,
     ) -> None:
         self._plan = plan
         self._router = router
@@ -109,6 +110,10 @@ class Drive:
         self._book = book
         self._is_program = is_program
         self._stops_at_error = stops_at_error
+        #: What all rows pay from; None: each from its own, if at all.
+        self.account = account
+        #: Whether rows were left because that is used up.
+        self.is_out_of_budget = False
         self.pace = pace
         self.counts = Counts()
         #: The first failure of a row, with ``on_error="raise"``.
@@ -183,6 +188,9 @@ class Drive:
                     self._begun += len(row.rows)
                     self._pending += row.rows
                     self._has_pending.set()
+                elif self.account is not None and self.account.is_used_up:
+                    self.is_out_of_budget = True
+                    return
                 else:
                     self._begin(row)
 
@@ -234,7 +242,13 @@ class Drive:
             trace = TraceContext(self._batch_id, new_span_id()) if is_traced else None
             settings = RunSettings(self._batch_id, self._options, "batch", trace)
             work = PlanRun(
-                self._plan, self._router, settings, emit=watch.emit, clock=self._clock, threads=self._threads
+                self._plan,
+                self._router,
+                settings,
+                emit=watch.emit,
+                clock=self._clock,
+                threads=self._threads,
+                around=self.account,
             )
             done = await self._tried(row, inputs, work)
             if watch.retries + attempt:
