@@ -10,7 +10,6 @@ import atexit
 import contextlib
 import logging
 import os
-import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -20,7 +19,7 @@ from dspex_lab.backends.base import Backend
 from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.calls import LmSpec, Needs
 from dspex_lab.clock import Clock, SystemClock
-from dspex_lab.errors import ConfigurationError, HostUnavailable, ProtocolError
+from dspex_lab.errors import HostUnavailable, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
 from dspex_lab.observer import HostObserver
 from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run
@@ -29,6 +28,7 @@ from dspex_lab.portal import Portal
 from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router, local_mark
 from dspex_lab.sessions import Session
 from dspex_lab.settings import PoolSpec, Settings, api_key_for
+from dspex_lab.shelf import Shelf
 from dspex_lab.telemetry import Cells, Recorder, Trace, TraceLibrary
 from dspex_lab.telemetry.events import EventHub, Observer
 from dspex_lab.telemetry.host_view import HostView
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOG_CHARS = 20_000
+#: So many panels and forms stay alive; older ones show what they showed last, without a kernel.
+_PANELS = 40
 
 #: The cell of the notebook that runs now, told by the notebook's hooks.
 cells: Final = Cells()
@@ -99,6 +101,8 @@ class Lab:
             BatchStore(settings.journal_file, max_age_days=settings.journal_max_age_days, clock=self.clock),
         )
         self.history = History(self.launcher, self.journal, self._find_plan)
+        #: What stands in the page and needs this kernel: panels and forms.
+        self.panels = Shelf(_PANELS)
         self._is_closed = False
         self._closing = threading.Lock()
         atexit.register(self.close)
@@ -285,26 +289,7 @@ class Lab:
         ``temperature``, ``max_tokens``, ``timeout_s``. A key that is not given is taken from the notebook's own
         environment (``OPENAI_API_KEY`` and the like) when the model is of that provider. Of the settings that are not
         given, the key and the address go with the model before; the figures stay. Raises ``ConfigurationError``."""
-        if not _MODEL.fullmatch(model):
-            raise ConfigurationError(
-                f"{model!r} is no model's name.",
-                "lm",
-                "provider/name",
-                model,
-                hint="For example local/smollm2-135m, openai/gpt-4o-mini or ollama_chat/llama3.2.",
-            )
-        allowed = {"api_base", "api_key", "temperature", "max_tokens", "timeout_s"}
-        unknown = sorted(values.keys() - allowed)
-        if unknown:
-            raise ConfigurationError(
-                f"A language model has no setting {unknown[0]!r}.",
-                f"lm_{unknown[0]}",
-                ", ".join(sorted(allowed)),
-                hint=f"There are {', '.join(sorted(allowed))}.",
-            )
-        update: dict[str, Any] = {"lm": model, "lm_api_base": None, "lm_api_key": None}
-        update |= {f"lm_{name}": value for name, value in values.items()}
-        self.settings = Settings.create(**(self.settings.model_dump() | update))
+        self.settings = self.settings.with_lm(model, **values)
         self.router.lm = self._lm_spec()
         return self.router.lm
 
@@ -332,6 +317,7 @@ class Lab:
         atexit.unregister(self.close)
         self.launcher.leave_all()
         self.batches.close()
+        self.panels.clear()
         self.portal.call_soon(self.recorder.flush, self.backend.tell)
         self._telling.cancel()
         self.observer.close()
@@ -354,9 +340,6 @@ class Lab:
     def __repr__(self) -> str:
         return f"<Lab [{'closed' if self.is_closed else 'open'}, lm: {self.lm.model}, {self.backend!r}]>"
 
-
-#: ``provider/name``; names may hold more slashes, and nothing holds blanks.
-_MODEL = re.compile(r"[\w.-]+/\S*[^\s/]")
 
 _lock = threading.Lock()
 _current: Lab | None = None

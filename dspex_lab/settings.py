@@ -6,6 +6,7 @@ Pools are settings too (:class:`PoolSpec`), so that a notebook, the host and a t
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,9 @@ from dspex_lab.errors import ConfigurationError
 __all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "api_key_for", "default_pools"]
 
 DEFAULT_LM = "local/smollm2-135m"
+
+#: ``provider/name``; names may hold more slashes, and nothing holds blanks.
+_MODEL = re.compile(r"[\w.-]+/\S*[^\s/]")
 
 #: As ``import`` takes it.
 ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
@@ -190,6 +194,10 @@ class Settings(BaseSettings):
     trace_max_age_days: float = Field(default=14.0, gt=0)
     trace_max_size_mb: int = Field(default=256, ge=1)
     record_prompts: bool = True
+    #: Where the host sends every span to as well, by OpenTelemetry's protocol: ``http://localhost:4318``.
+    otlp_endpoint: str | None = None
+    #: What the receiver wants in its headers: ``name=value,name=value``.
+    otlp_headers: SecretStr | None = None
 
     #: Private folder of what outlives the machine's power: the journal of runs. Made with mode 0700.
     data_dir: Path = Field(default_factory=_default_data_dir)
@@ -211,6 +219,31 @@ class Settings(BaseSettings):
                 actual=str(error.__cause__),
                 hint="Look at the DSPEX_LAB_* variables.",
             ) from error
+
+    def with_lm(self, model: str, **values: Any) -> Settings:
+        """The same with another default model. Of the ``values`` (``api_base``, ``api_key``, ``temperature``,
+        ``max_tokens``, ``timeout_s``) that are not given, the key and the address go with the model before; the figures
+        stay. Raises :class:`ConfigurationError`."""
+        if not _MODEL.fullmatch(model):
+            raise ConfigurationError(
+                f"{model!r} is no model's name.",
+                "lm",
+                "provider/name",
+                model,
+                hint="For example local/smollm2-135m, openai/gpt-4o-mini or ollama_chat/llama3.2.",
+            )
+        allowed = {"api_base", "api_key", "temperature", "max_tokens", "timeout_s"}
+        unknown = sorted(values.keys() - allowed)
+        if unknown:
+            raise ConfigurationError(
+                f"A language model has no setting {unknown[0]!r}.",
+                f"lm_{unknown[0]}",
+                ", ".join(sorted(allowed)),
+                hint=f"There are {', '.join(sorted(allowed))}.",
+            )
+        update: dict[str, Any] = {"lm": model, "lm_api_base": None, "lm_api_key": None}
+        update |= {f"lm_{name}": value for name, value in values.items()}
+        return Settings.create(**(self.model_dump() | update))
 
     @property
     def trace_file(self) -> Path:

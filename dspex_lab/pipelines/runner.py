@@ -227,8 +227,8 @@ class PlanRun:
         return None
 
     def _recalled(self, step: PlanStep, key: str) -> Remembered | None:
-        """What the run's memory has of the step, told; only leaves are kept."""
-        if self._memory is None or step.blocks:
+        """What the run's memory has of the step, told."""
+        if self._memory is None:
             return None
         known = self._memory.recall(key)
         if known is not None:

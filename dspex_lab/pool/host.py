@@ -63,7 +63,6 @@ __all__ = ["Host"]
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.1
-_FLUSH_S = 0.5
 _GPU_S = 2.0
 #: So long between two ticks, and the host itself did not run.
 _AWAY_S = 1.0
@@ -119,18 +118,12 @@ class Host:
 
     async def _watch(self) -> None:
         limits = HealthLimits(self.settings.worker_start_timeout_s, self.settings.worker_silence_s)
-        beside = [asyncio.create_task(self._write_down()), asyncio.create_task(self._look_at_gpus())]
+        beside = [asyncio.create_task(self.ledger.serve()), asyncio.create_task(self._look_at_gpus())]
         try:
             await self._tick(limits)
         finally:
             for task in beside:
                 task.cancel()
-
-    async def _write_down(self) -> None:
-        """Write what happened, again and again: the disk's time is not the calls'."""
-        while True:
-            await asyncio.sleep(_FLUSH_S)
-            await self.ledger.flush()
 
     async def _look_at_gpus(self) -> None:
         """Ask the driver what is in use, while a worker may use it."""
