@@ -1,0 +1,52 @@
+"""Routes about runs and traces of all notebooks, out of the trace store."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from tornado import web
+
+from dspex_lab.server.handler import ApiHandler, answers
+
+__all__ = ["RunHandler", "RunsHandler", "TraceHandler", "TracesHandler"]
+
+_MAX_ROWS = 1_000
+
+
+class RunsHandler(ApiHandler):
+    """``GET runs?limit=100``: the latest runs, newest first."""
+
+    @answers
+    async def get(self) -> dict[str, Any]:
+        return {"runs": await self.api.traces.runs(self.limit(_MAX_ROWS))}
+
+
+class RunHandler(ApiHandler):
+    """``GET runs/ID``: one run, with the state that the run's panel shows."""
+
+    @answers
+    async def get(self, run_id: str) -> dict[str, Any]:
+        run = await self.api.traces.run(run_id)
+        if run is None:
+            raise web.HTTPError(HTTPStatus.NOT_FOUND, f"There is no run {run_id}.")
+        return run
+
+
+class TracesHandler(ApiHandler):
+    """``GET traces?limit=100``: the latest traces, newest first."""
+
+    @answers
+    async def get(self) -> dict[str, Any]:
+        return {"traces": await self.api.traces.traces(self.limit(_MAX_ROWS))}
+
+
+class TraceHandler(ApiHandler):
+    """``GET traces/ID``: the spans of one trace."""
+
+    @answers
+    async def get(self, trace_id: str) -> dict[str, Any]:
+        spans = await self.api.traces.trace(trace_id)
+        if spans is None:
+            raise web.HTTPError(HTTPStatus.NOT_FOUND, f"There is no trace {trace_id}.")
+        return {"trace_id": trace_id, "spans": spans}
