@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,20 +10,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["GrammarMaker", "JsonGrammar"]
+__all__ = ["GrammarMaker", "JsonGrammar", "with_own_spelling"]
 
 #: One blank where people write one and none elsewhere: a small model that may write white space writes nothing else.
 _FORM = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+
+_BYTES = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
 
 
 class GrammarMaker:
     """Makes grammars for one tokenizer (a fast one of ``tokenizers``) and a model of ``vocabulary`` tokens."""
 
     def __init__(self, tokenizer: Any, vocabulary: int) -> None:
-        import llguidance.hf
+        from llguidance import LLTokenizer
 
         self._vocabulary = vocabulary
-        self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary)
+        state = with_own_spelling(json.loads(tokenizer.backend_tokenizer.to_str()))
+        self._tokenizer = LLTokenizer(json.dumps(state), n_vocab=vocabulary, eos_token=tokenizer.eos_token_id)
 
     def make(self, schema: Mapping[str, Any]) -> JsonGrammar:
         """The grammar of ``schema``; ``ValueError`` for a schema that it cannot follow."""
@@ -30,6 +34,17 @@ class GrammarMaker:
 
         text = LLMatcher.grammar_from_json_schema(dict(schema), overrides={**_FORM, "lenient": True})
         return JsonGrammar(LLMatcher(self._tokenizer, text, log_level=0), self._vocabulary)
+
+
+def with_own_spelling(state: Mapping[str, Any]) -> dict[str, Any]:
+    """``state`` (a tokenizer of ``tokenizers`` as JSON) for llguidance, which asks the decoder how tokens are spelt.
+
+    One that splits texts by bytes spells them so, whatever other decoders stand before (transformers 5.17 gives such to
+    GGUF files). Without padding and truncation, which are no grammar's business."""
+    splitter = state.get("pre_tokenizer") or {}
+    parts = splitter.get("pretokenizers", [splitter])
+    own = {**state, "padding": None, "truncation": None}
+    return own | {"decoder": _BYTES} if any(one.get("type") == "ByteLevel" for one in parts) else own
 
 
 class JsonGrammar:

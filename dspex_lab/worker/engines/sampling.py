@@ -18,6 +18,8 @@ __all__ = ["Sampler", "SamplingOptions"]
 
 #: The tokens that a repeat penalty looks back on.
 _PENALIZED_TOKENS = 64
+#: So many of the likeliest tokens nearly always hold what ``top_p`` asks for.
+_SORTED = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +82,36 @@ class Sampler:
         import numpy as np
 
         options = self._options
-        order = np.argsort(-logits, kind="stable")
-        if options.top_k > 0:
-            order = order[: options.top_k]
-        weights = np.exp((logits[order] - logits[order[0]]).astype(np.float64))
-        shares = weights / weights.sum()
-        # The likeliest token always stays.
-        kept = (np.cumsum(shares) - shares < options.top_p) & (shares >= options.min_p * shares[0])
-        kept[0] = True
+        order, shares = _by_share(logits, options.top_k, options.top_p)
+        kept = shares >= options.min_p * shares.max()
+        if options.top_p < 1.0:
+            kept &= np.cumsum(shares) - shares < options.top_p
+        kept[shares.argmax()] = True  # the likeliest always stays
         order = order[kept]
-        heat = np.exp((logits[order] - logits[order[0]]).astype(np.float64) / options.temperature)
+        heat = np.exp((logits[order] - logits[order].max()).astype(np.float64) / options.temperature)
         return int(self._random.choice(order, p=heat / heat.sum()))
+
+
+def _by_share(logits: NDArray[np.float32], top_k: int, top_p: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The tokens that may be drawn, and how likely each is among the ``top_k``; in order where a bound is given.
+
+    A vocabulary is long and a draw is made for each token: only as many are sorted as nearly always hold ``top_p``.
+    """
+    import numpy as np
+
+    weights = np.exp((logits - logits.max()).astype(np.float64))
+    size = len(weights)
+    if not top_k and top_p >= 1.0:
+        return np.arange(size), weights / weights.sum()
+    order = _largest(weights, min(top_k or _SORTED, size))
+    if not top_k and weights[order].sum() < top_p * weights.sum():
+        order = _largest(weights, size)
+    return order, weights[order] / (weights[order] if top_k else weights).sum()
+
+
+def _largest(weights: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Where the ``count`` largest are, the largest first; of equals the first first."""
+    import numpy as np
+
+    found = np.sort(np.argpartition(weights, len(weights) - count)[len(weights) - count :])
+    return found[np.argsort(-weights[found], kind="stable")]

@@ -17,7 +17,7 @@ def test_steps_share_the_budget_of_their_run(stage: Stage) -> None:
     run = made.options(budget=Budget(max_tokens_total=30)).submit(q="?")
     with pytest.raises(PipelineError, match="30 tokens of the 30"):
         run.result()
-    assert isinstance(run._work.errors["c"], BudgetExceeded)
+    assert isinstance(run.errors["c"], BudgetExceeded)
     assert run.account is not None
     assert run.account.spent == Usage(20, 10, 0.02, 2)
     assert len(stage.backend.calls) == 2

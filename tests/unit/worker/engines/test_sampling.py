@@ -77,3 +77,18 @@ def test_frequency_counts_and_presence_does_not() -> None:
 def test_what_is_none_is_left_to_its_default() -> None:
     """A body names its options as OpenAI does, and may leave each out."""
     assert SamplingOptions.from_body({"temperature": None, "top_p": 0.5, "messages": []}) == SamplingOptions(top_p=0.5)
+
+
+@pytest.mark.parametrize("top_p", [0.05, 0.5, 0.95, 0.999])
+def test_a_long_vocabulary_is_drawn_from_as_if_all_of_it_were_sorted(top_p: float) -> None:
+    """Sorting the likeliest tokens only changes no draw: flat logits and peaked ones, whatever ``top_p`` asks for."""
+    for width in (0.01, 4.0):
+        logits = np.random.default_rng(7).normal(0.0, width, 5_000).astype(np.float32)
+        order = np.argsort(-logits, kind="stable")
+        shares = np.exp((logits[order] - logits[order[0]]).astype(np.float64))
+        shares /= shares.sum()
+        nucleus = set(order[np.cumsum(shares) - shares < top_p].tolist())
+        sampler = Sampler(SamplingOptions(temperature=2.0, top_p=top_p, seed=3), [])
+        drawn = {sampler.choose(logits.copy()) for _ in range(200)}
+        assert drawn <= nucleus
+        assert len(drawn) >= min(len(nucleus), 2)
