@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from dspex_lab.settings import Settings
 from dspex_lab.sockets import PolledSocket
 from dspex_lab.wire.caller import Caller, RemoteCall
 from dspex_lab.wire.framing import Frames, pack, unpack_from_host
-from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Hello, Message, Refused, Welcome
+from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Hello, Message, Notice, Refused, Welcome
 from dspex_lab.wire.segments import Segments
 
 __all__ = ["KernelBackend"]
@@ -39,15 +40,23 @@ class KernelBackend:
 
     The first call (or :meth:`open`) connects, and starts a host when there is none; a call that comes while the
     connection is made waits for it, inside its own deadline. With the role "observer" it only looks: it starts no
-    host, asks for no pools, and keeps no host alive.
+    host, asks for no pools, and keeps no host alive. ``on_notice`` hears, on the loop, what the host says unasked.
     """
 
     name = "kernels"
 
-    def __init__(self, settings: Settings, *, label: str = "notebook", role: str = "client") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        label: str = "notebook",
+        role: str = "client",
+        on_notice: Callable[[Notice], object] = lambda _: None,
+    ) -> None:
         self._settings = settings
         self._label = label
         self._role = role
+        self._on_notice = on_notice
         self._socket: PolledSocket | None = None
         self._caller = Caller(self._send)
         self._welcome: asyncio.Future[Welcome] | None = None
@@ -176,6 +185,8 @@ class KernelBackend:
                     self._welcome.set_result(message)
             case Refused():
                 self._refused(error_from_dict(message.error))
+            case Notice():
+                self._on_notice(message)
             case _:
                 self._caller.receive(message, payload)
 

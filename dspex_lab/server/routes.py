@@ -17,7 +17,7 @@ from dspex_lab.server.pool_routes import (
     PoolsStartHandler,
     StatusHandler,
 )
-from dspex_lab.server.run_routes import RunHandler, RunsHandler, TraceHandler, TracesHandler
+from dspex_lab.server.run_routes import RunCancelHandler, RunHandler, RunsHandler, TraceHandler, TracesHandler
 
 __all__ = ["ROUTES", "add_routes"]
 
@@ -33,6 +33,7 @@ ROUTES: Final[tuple[tuple[str, type[ApiHandler]], ...]] = (
     ("logs", LogsHandler),
     ("runs", RunsHandler),
     (f"runs/{_ID}", RunHandler),
+    (f"runs/{_ID}/cancel", RunCancelHandler),
     ("traces", TracesHandler),
     (f"traces/{_ID}", TraceHandler),
     ("events", EventsHandler),

@@ -9,7 +9,7 @@ from tornado import web
 
 from dspex_lab.server.handler import ApiHandler, answers
 
-__all__ = ["RunHandler", "RunsHandler", "TraceHandler", "TracesHandler"]
+__all__ = ["RunCancelHandler", "RunHandler", "RunsHandler", "TraceHandler", "TracesHandler"]
 
 _MAX_ROWS = 1_000
 
@@ -31,6 +31,16 @@ class RunHandler(ApiHandler):
         if run is None:
             raise web.HTTPError(HTTPStatus.NOT_FOUND, f"There is no run {run_id}.")
         return run
+
+
+class RunCancelHandler(ApiHandler):
+    """``POST runs/ID/cancel``: the notebooks that were asked to; how the run ends, its own events tell."""
+
+    @answers
+    async def post(self, run_id: str) -> dict[str, Any]:
+        asked = await self.api.host.order("runs.cancel", run=run_id)
+        self.api.feed.hurry()
+        return {"asked": asked}
 
 
 class TracesHandler(ApiHandler):

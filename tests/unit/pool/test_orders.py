@@ -8,6 +8,7 @@ import pytest
 
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.pool.jobs import JobBook
+from dspex_lab.pool.notebook_runs import NotebookRuns
 from dspex_lab.pool.orders import Orders
 from dspex_lab.settings import PoolSpec
 from dspex_lab.testing.host import FakeHost
@@ -22,7 +23,8 @@ def host() -> FakeHost:
 def orders(host: FakeHost) -> Orders:
     # No order here asks for processes.
     kernels: Any = host.kernels
-    return Orders("id", 0.0, host.broker, JobBook(host.clock), kernels, host.clock, list, lambda: None)
+    runs = NotebookRuns(host.broker.peers, host.outbox)
+    return Orders("id", 0.0, host.broker, JobBook(host.clock), runs, kernels, host.clock, list, lambda: None)
 
 
 def test_a_pool_is_added_again_by_the_same_cell(host: FakeHost, orders: Orders) -> None:
