@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +67,7 @@ def _told(
             return {**await source(), "problem": ""}
         except LabError as error:
             return {"problem": str(error)}
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
             return {"problem": f"The traces cannot be read: {error}."}
 
     return ask

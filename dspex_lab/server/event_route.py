@@ -15,6 +15,7 @@ __all__ = ["EventsHandler"]
 
 #: Something is written at least so often, in seconds, so that proxies keep the line and both ends notice its end.
 _HEARTBEAT_S = 15.0
+_FULL_WAIT_S = 30.0
 _HEARTBEAT = b": still here\n\n"
 
 
@@ -30,8 +31,8 @@ class EventsHandler(ApiHandler):
         try:
             listener = self.api.feed.listen(topics)
         except FeedFull:
-            self.set_header("Retry-After", "30")
-            raise web.HTTPError(HTTPStatus.TOO_MANY_REQUESTS, "Too many pages listen.") from None
+            await self.refuse("Too many pages listen.", _FULL_WAIT_S)
+            return
         self._listener = listener
         with listener:
             await self._tell(listener)

@@ -48,12 +48,16 @@ class ApiHandler(APIHandler):
             return  # refused by the method's decorator
         wait_s = self.api.limiter.wait_s(self.current_user.username)
         if wait_s:
-            self.set_status(HTTPStatus.TOO_MANY_REQUESTS)
-            self.set_header("Retry-After", str(math.ceil(wait_s)))
-            await self.finish(json.dumps({"message": "Too many requests.", "retry_after_s": wait_s}))
+            await self.refuse("Too many requests.", wait_s)
             return
         if len(self.request.body) > _MAX_BODY_BYTES:
             raise web.HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large.")
+
+    async def refuse(self, message: str, wait_s: float) -> None:
+        """Answer that it is too much now, and when to try again."""
+        self.set_status(HTTPStatus.TOO_MANY_REQUESTS)
+        self.set_header("Retry-After", str(math.ceil(wait_s)))
+        await self.finish(json.dumps({"message": message, "retry_after_s": wait_s}))
 
     def body(self) -> dict[str, Any]:
         """The request's JSON object, {} without one; 400 for what is none."""
