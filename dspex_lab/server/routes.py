@@ -7,6 +7,7 @@ from typing import Any, Final
 from jupyter_server.utils import url_path_join
 
 from dspex_lab.server.api import Api, open_api
+from dspex_lab.server.editor_routes import CompleteHandler, LintHandler, TemplateHandler, TemplatesHandler
 from dspex_lab.server.event_route import EventsHandler
 from dspex_lab.server.handler import ApiHandler
 from dspex_lab.server.pool_routes import (
@@ -37,6 +38,10 @@ ROUTES: Final[tuple[tuple[str, type[ApiHandler]], ...]] = (
     ("traces", TracesHandler),
     (f"traces/{_ID}", TraceHandler),
     ("events", EventsHandler),
+    ("lint", LintHandler),
+    ("complete", CompleteHandler),
+    ("templates", TemplatesHandler),
+    (f"templates/{_ID}", TemplateHandler),
 )
 
 
