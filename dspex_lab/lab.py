@@ -27,7 +27,7 @@ from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
 from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
-from dspex_lab.router import BreakerPolicy, LabStatistics, Registry, ResultCaches, Router
+from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router
 from dspex_lab.sessions import Session
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.telemetry.events import EventHub
@@ -104,8 +104,8 @@ class Lab:
             identify=lambda lm: _local_mark(lm, settings.model_dir),
         )
 
-    def _resume(self, run: Run, inputs: Mapping[str, Any]) -> Run:
-        return self.history.resume(run.id, inputs, run.plan)
+    def _resume(self, run: Run, inputs: Mapping[str, Any], budget: Budget | None) -> Run:
+        return self.history.resume(run.id, inputs, budget, plan=run.plan)
 
     def _find_plan(self, name: str) -> Plan | None:
         return self.pipelines.find(name).plan if name in self.pipelines else None

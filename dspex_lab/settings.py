@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import platformdirs
 import pydantic
@@ -22,6 +22,9 @@ from dspex_lab.errors import ConfigurationError
 __all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "default_pools"]
 
 DEFAULT_LM = "local/smollm2-135m"
+
+#: As ``import`` takes it.
+ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
 #: What the system takes as the path of a Unix socket, in bytes.
 _MAX_SOCKET_PATH = 107
@@ -162,6 +165,8 @@ class Settings(BaseSettings):
     #: Private folder of the host: connection file, sockets, logs, telemetry. Made with mode 0700.
     runtime_dir: Path = Field(default_factory=_default_runtime_dir)
     pools: tuple[PoolSpec, ...] = Field(default_factory=default_pools)
+    #: Modules that workers have imported when they start, each once for all of them. They may start no thread.
+    preload: tuple[ModuleName, ...] = ("dspy",)
     #: The host leaves when it had no client and no job for so long.
     idle_exit_s: float = Field(default=300.0, gt=0)
     #: How long to wait for a host to come up, and for a worker to be ready.

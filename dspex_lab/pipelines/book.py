@@ -69,13 +69,14 @@ class RunBook:
         )
         return figures
 
-    def walked(
-        self, step: PlanStep, started: float, outputs: Mapping[str, Any], decision: Decision, run_s: float
-    ) -> None:
-        """The step, a plain function, ended well on a walk."""
-        name, duration_s = step.name, self._now() - started
+    def figures_of(self, step: PlanStep, started: float, decision: Decision, run_s: float) -> PlainFigures:
+        """What a step, a plain function that ended well now, took."""
+        return (step.name, self._now() - started, decision.route._value_, decision.target, run_s)
+
+    def walked(self, figures: PlainFigures, outputs: Mapping[str, Any]) -> None:
+        """The step of ``figures`` ended well on a walk."""
+        name = figures[0]
         self.outputs[name] = outputs
-        figures: PlainFigures = (name, duration_s, decision.route._value_, decision.target, run_s)
         if self.figures.setdefault(name, figures) is not figures:
             self._count(name, figures)
         self._emit(
@@ -84,7 +85,7 @@ class RunBook:
             run_id=self._run_id,
             step=name,
             status=_SUCCEEDED,
-            duration_s=duration_s,
+            duration_s=figures[1],
             outputs=plain_values(outputs),
             usage=_NONE,
             cached=False,

@@ -1,13 +1,12 @@
 """The course of one run: how it begins, walks, goes on on the portal's loop, is stopped and ends, each once.
 
-The state, the end and the events are here for ``run``, which is what users hold. Knows nothing of who looks.
+The events and the end are here for ``run``, which is what users hold. Knows nothing of who looks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -20,8 +19,9 @@ from dspex_lab.pipelines.plain import plain_values
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.progress import BlockProgress
 from dspex_lab.pipelines.questions import Questions
-from dspex_lab.pipelines.result import TRANSITIONS, Metrics, RunResult, RunState, usage_data
+from dspex_lab.pipelines.result import Metrics, RunResult, RunState, usage_data
 from dspex_lab.pipelines.runner import PlanRun, RunSettings
+from dspex_lab.pipelines.standing import Standing
 from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.pipelines.telling import Telling
 from dspex_lab.pipelines.walk import Walk, Walked
@@ -56,8 +56,9 @@ class Course:
         self.settings = settings
         self.portal = portal
         self.clock = router.clock
-        self.telling = Telling(router.hub, router.clock)
-        self.questions = Questions(settings.run_id, router.clock, self.telling.emit, self._wait_for_people)
+        self.telling = Telling(settings.run_id, router.hub, router.clock)
+        self.standing = Standing(entry)
+        self.questions = Questions(settings.run_id, router.clock, self.telling.emit, self.standing.wait_for_people)
         self.work = PlanRun(
             plan,
             router,
@@ -68,21 +69,20 @@ class Course:
             ask=self.questions.ask,
             threads=portal.threads,
         )
-        self.state = RunState.PENDING
         self.done: Future[RunResult] = Future()
         # From here on nobody can cancel the future itself: the run's end comes from the loop only.
         self.done.set_running_or_notify_cancel()
         self._is_program = is_program
         self._entry = entry
         if entry is not None:
-            entry.on_trouble = self._warn
+            entry.on_trouble = self.telling.warn
+            entry.account = self.work.account
         # Where the run begins with plain functions: how far they came, before there is anything for the loop to do.
         self._progress: BlockProgress | None = None
         self._walk: Walk | None = None
         self._walked: Walked | None = None
-        self._lock = threading.Lock()
         self._stop: asyncio.Event | None = None
-        self._is_cancel_asked = self._is_left = False
+        self._is_left = False
         self._started = self._ended = 0.0
 
     def start(self) -> None:
@@ -110,10 +110,8 @@ class Course:
 
     def cancel(self) -> bool:
         """Ask the run to stop, from any thread; it ends as cancelled within a second. False when it was over."""
-        with self._lock:
-            if self.state.is_over:
-                return False
-            self._is_cancel_asked = True
+        if not self.standing.ask_to_cancel():
+            return False
         if self._walk is not None:
             self._walk.ask_to_stop()
         with contextlib.suppress(RuntimeError):  # the loop is closed, and all that was on it has ended
@@ -129,7 +127,7 @@ class Course:
 
     def _begin(self) -> None:
         self._started = self.clock.monotonic()
-        self._move_to(RunState.RUNNING)
+        self.standing.move_to(RunState.RUNNING)
         self.telling.emit(
             "run.start",
             None,
@@ -139,27 +137,28 @@ class Course:
             inputs=plain_values(self.inputs),
         )
         for one in self.plan.warnings:
-            self._warn(one.message, one.step)
+            self.telling.warn(one.message, one.step)
 
     def _go_straight(self) -> None:
         """The run's beginning, on a thread, and its end where there is nothing else to do."""
         try:
             self._begin()
-            walked = self._walk.go() if self._walk is not None else None
+            before = None if self._entry is None else self._entry.begin_here
+            walked = self._walk.go(before) if self._walk is not None else None
             if walked is None:
                 return  # who stopped it ends the run
             if walked.is_stopped:
-                self._end(RunState.CANCELLED, error=self._cancelled())
+                self._end_here(RunState.CANCELLED, error=self._cancelled())
             elif self._progress is not None and self._progress.is_over:
-                self._end(RunState.SUCCEEDED, outputs=self._progress.fields())
+                self._end_here(RunState.SUCCEEDED, outputs=self._progress.fields())
             else:
                 self._walked = walked
                 self.portal.start(self._main)
         except BaseException as error:
-            if self.state.is_over:
+            if self.standing.state.is_over:
                 raise
             is_closed = self.portal.is_closed
-            self._end(
+            self._end_here(
                 RunState.CANCELLED if is_closed else RunState.FAILED,
                 error=self._cancelled() if is_closed else self._told(error),
             )
@@ -168,8 +167,8 @@ class Course:
         """Stop the run, on the loop; where it has not come there, end it without the function that runs."""
         if self._stop is not None:
             self._stop.set()
-        elif self._walk is not None and (taken := self._walk.stop()) is not None:
-            self.work.book.cancelled(*taken)
+        elif self._walk is not None and self._walk.stop():
+            self._note(RunState.CANCELLED, self._cancelled())
             self._end(RunState.CANCELLED, error=self._cancelled())
 
     # --- on the loop ----------------------------------------------------------------------------------------------
@@ -177,9 +176,9 @@ class Course:
     async def _main(self) -> None:
         """Carry the plan out and end the run, whatever happens."""
         self._stop = asyncio.Event()
-        if self._is_cancel_asked:
+        if self.standing.is_cancel_asked:
             self._stop.set()
-        if self.state is RunState.PENDING:
+        if self.standing.state is RunState.PENDING:
             self._begin()
         work = asyncio.ensure_future(self._carry_out())
         ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._stop.wait())]
@@ -187,14 +186,13 @@ class Course:
             ends.append(asyncio.ensure_future(self.clock.sleep(self.settings.options.timeout_s)))
         try:
             await asyncio.wait({work, *ends}, return_when=asyncio.FIRST_COMPLETED)
-            is_late = not work.done() and not self._is_cancel_asked
+            is_late = not work.done() and not self.standing.is_cancel_asked
             if not work.done():
                 work.cancel()
                 await asyncio.wait({work}, timeout=CANCEL_GRACE_S)
         except asyncio.CancelledError:
             work.cancel()
-            if self._entry is not None:
-                self._entry.note(self._written(RunState.CANCELLED), self._cancelled())
+            self._note(RunState.CANCELLED, self._cancelled())
             self._end(RunState.CANCELLED, error=self._cancelled())
             raise
         finally:
@@ -225,7 +223,7 @@ class Course:
         error = work.exception()
         if error is None:
             return RunState.SUCCEEDED, work.result(), None
-        if isinstance(error, Cancelled) or self._is_cancel_asked:
+        if isinstance(error, Cancelled) or self.standing.is_cancel_asked:
             return RunState.CANCELLED, None, self._cancelled()
         return RunState.FAILED, None, self._told(error)
 
@@ -234,12 +232,25 @@ class Course:
     def _written(self, state: RunState) -> str:
         return INTERRUPTED if self._is_left and state is RunState.CANCELLED else str(state)
 
+    def _note(self, state: RunState, error: LabError) -> None:
+        """Have the run's end written, and wait for nothing."""
+        if self._entry is not None:
+            self._entry.note(self._written(state), error)
+
+    def _end_here(
+        self, state: RunState, *, outputs: Mapping[str, Any] | None = None, error: LabError | None = None
+    ) -> None:
+        """End the run on a thread, once its end is written."""
+        if self._entry is not None:
+            self._entry.end_here(self._written(state), error, timeout_s=JOURNAL_GRACE_S)
+        self._end(state, outputs=outputs, error=error)
+
     def _told(self, error: BaseException) -> LabError:
         return run_error(self.plan, error, self.work.errors, is_program=self._is_program)
 
     def _end(self, state: RunState, *, outputs: Mapping[str, Any] | None = None, error: LabError | None = None) -> None:
         self._ended = self.clock.monotonic()
-        self._move_to(state)
+        self.standing.move_to(state)
         metrics = self.metrics
         fields = dict(outputs or {})
         outer = self.plan.block.steps[0]
@@ -265,25 +276,8 @@ class Course:
         )
         self.done.set_result(result)
 
-    def _move_to(self, state: RunState) -> None:
-        with self._lock:
-            if state not in TRANSITIONS[self.state]:
-                raise RuntimeError(f"A run that is {self.state} cannot become {state}.")
-            self.state = state
-
     def _cancelled(self) -> Cancelled:
         return Cancelled(f"The run of {self.plan.name} was cancelled.")
-
-    def _wait_for_people(self, is_waiting: bool) -> None:
-        state = RunState.WAITING if is_waiting else RunState.RUNNING
-        if self.state not in (RunState.RUNNING, RunState.WAITING) or self.state is state:
-            return
-        self._move_to(state)
-        if self._entry is not None:
-            self._entry.note(state)
-
-    def _warn(self, message: str, step: str | None) -> None:
-        self.telling.emit("pipeline.warning", None, run_id=self.settings.run_id, step=step, message=message)
 
 
 def _take_error(work: asyncio.Future[Any]) -> None:

@@ -7,6 +7,7 @@ Options (pools, models, timeouts) are no part of it. Pure.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import sys
@@ -59,11 +60,10 @@ def _is_same_content(one: str, other: str) -> bool:
     return one == other or len(versions) > 1
 
 
-def _shape(step: PlanStep) -> Iterable[Any]:
-    yield from (step.name, step.kind, step.path, step.parent, step.read_names, step.write_names)
-    yield sorted(step.sources.items())
-    if isinstance(step.step, Each):
-        yield step.step.over, step.step.item
+def _shape(step: PlanStep) -> tuple[Any, ...]:
+    sources = tuple(sorted(step.sources.items()))
+    over = (step.step.over, step.step.item) if isinstance(step.step, Each) else ()
+    return (step.name, step.kind, step.path, step.parent, step.read_names, step.write_names, sources, over)
 
 
 def _content(step: PlanStep) -> str:
@@ -72,26 +72,24 @@ def _content(step: PlanStep) -> str:
         return f"{_PYTHON} {_digest(_function(one.condition))}"
     if not isinstance(one, Leaf):
         return ""
-    parts: list[Any] = [one.operation.native_name, _plain_settings(one.operation.settings)]
-    signature = one.operation.signature
-    if signature is not None:
-        parts += [signature.signature.text, signature.name, signature.instructions]
-    if one.operation.function is not None:
-        parts += _function(one.operation.function)
-    for tool in one.operation.tools:
-        parts += _function(tool)
-    module = one.operation.module
-    if module is not None:
-        parts.append(module if isinstance(module, str) else type(module).__qualname__)
+    operation, signature, module = one.operation, one.operation.signature, one.operation.module
+    functions = (*operation.tools,) if operation.function is None else (operation.function, *operation.tools)
+    parts = (
+        operation.native_name,
+        _plain_settings(operation.settings) if operation.settings else (),
+        () if signature is None else (signature.signature.text, signature.name, signature.instructions),
+        *map(_function, functions),
+        "" if module is None else module if isinstance(module, str) else type(module).__qualname__,
+    )
     return f"{_PYTHON} {_digest(parts)}"
 
 
-def _plain_settings(settings: Mapping[str, Any]) -> Any:
+def _plain_settings(settings: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     texts = ((name, repr(to_plain(value))) for name, value in settings.items())
-    return sorted((name, "" if _ADDRESS in text else text) for name, text in texts)
+    return tuple(sorted((name, "" if _ADDRESS in text else text) for name, text in texts))
 
 
-def _function(function: Callable[..., Any]) -> list[Any]:
+def _function(function: Callable[..., Any]) -> tuple[Any, ...]:
     """What a function does, by its code; what its defaults and its closure hold is left out unless it is plain."""
     wrapped: Any = inspect.unwrap(getattr(function, "function", function))
     wrapped = getattr(wrapped, "func", wrapped)  # a partial's
@@ -99,24 +97,25 @@ def _function(function: Callable[..., Any]) -> list[Any]:
     code = getattr(getattr(wrapped, "__func__", wrapped), "__code__", None)
     name = getattr(wrapped, "__qualname__", type(wrapped).__qualname__)
     defaults = [value for value in getattr(wrapped, "__defaults__", None) or () if _is_plain(value)]
-    return [name, text or "", defaults, *(() if code is None else _code(code))]
-
-
-def _code(code: CodeType) -> list[Any]:
-    constants: list[Any] = []
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            constants += _code(constant)
-        elif isinstance(constant, frozenset):  # its order is not the same tomorrow
-            constants.append(sorted(map(repr, constant)))
-        else:
-            constants.append(repr(constant))
-    return [code.co_code.hex(), code.co_names, code.co_varnames, code.co_freevars, constants]
+    return (name, text or "", repr(defaults), code)
 
 
 def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float | bool)
 
 
-def _digest(parts: Iterable[Any]) -> str:
-    return hashlib.sha256(repr(list(parts)).encode("utf-8", "backslashreplace")).hexdigest()[:24]
+@functools.lru_cache(maxsize=4096)  # every run of a plan asks for the same
+def _digest(parts: tuple[Any, ...]) -> str:
+    return hashlib.sha256(repr(_told(parts)).encode("utf-8", "backslashreplace")).hexdigest()[:24]
+
+
+def _told(part: Any) -> Any:
+    """A part of a plan with all code in it as what it does; not where it stands."""
+    if isinstance(part, CodeType):
+        names = (part.co_names, part.co_varnames, part.co_freevars)
+        return (part.co_code.hex(), names, _told(part.co_consts))
+    if isinstance(part, tuple):
+        return tuple(map(_told, part))
+    if isinstance(part, frozenset):  # its order is not the same tomorrow
+        return sorted(map(repr, part))
+    return part

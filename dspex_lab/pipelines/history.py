@@ -24,6 +24,7 @@ from dspex_lab.pipelines.launcher import Launcher
 from dspex_lab.pipelines.past_run import PastRun
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.run import Run
+from dspex_lab.router import Budget
 
 __all__ = ["FindPlan", "History"]
 
@@ -73,9 +74,12 @@ class History:
                 return self._past(record)
         return None
 
-    def resume(self, run_id: str, inputs: Mapping[str, Any], plan: Plan | None = None) -> Run:
-        """Go on with a run, under its id. The pipeline that has its name now is taken, else ``plan``, when the first
-        is not there or does not fit. Raises ``PipelineError`` and ``ConfigurationError``."""
+    def resume(
+        self, run_id: str, inputs: Mapping[str, Any], budget: Budget | None = None, *, plan: Plan | None = None
+    ) -> Run:
+        """Go on with a run, under its id, with another ``budget`` than its own where one is given. The pipeline that
+        has its name now is taken, else ``plan``, when the first is not there or does not fit. Raises ``PipelineError``
+        and ``ConfigurationError``."""
         found = self._journal.find(run_id)
         if not found:
             raise ConfigurationError(
@@ -88,7 +92,7 @@ class History:
         check_same_plan(record, chosen, kept)
         known = remembered(record, chosen, kept)
         given = inputs_again(record, chosen, inputs)
-        return self._launcher.go_on(chosen, record, given, known)
+        return self._launcher.go_on(chosen, record, given, known, budget=budget)
 
     def _choose(self, record: RunRecord, own: Plan | None, finished: set[str]) -> Plan:
         defined = self._find_plan(record.pipeline)

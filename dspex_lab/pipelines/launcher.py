@@ -24,13 +24,14 @@ from dspex_lab.pipelines.result import RunState
 from dspex_lab.pipelines.run import Run
 from dspex_lab.pipelines.runner import RunSettings
 from dspex_lab.portal import Portal
-from dspex_lab.router import Router
+from dspex_lab.router import Budget, Router
 
 __all__ = ["Launcher", "LauncherStatistics", "StartRun"]
 
 
-#: How a run of this process goes on when it is over, with the inputs that could not be written down.
-ResumeRun = Callable[[Run, Mapping[str, Any]], Run]
+#: How a run of this process goes on when it is over, with the inputs that could not be written down, and with another
+#: budget than its own (None: with that).
+ResumeRun = Callable[[Run, Mapping[str, Any], Budget | None], Run]
 
 
 class StartRun(Protocol):
@@ -107,15 +108,25 @@ class Launcher:
             )
         )
 
-    def go_on(self, plan: Plan, record: RunRecord, inputs: Mapping[str, Any], known: Mapping[str, Remembered]) -> Run:
-        """Begin a run of the journal again, under its id; what is ``known`` by step is not done again. Raises
-        ``ConfigurationError`` when somebody else was quicker."""
+    def go_on(
+        self,
+        plan: Plan,
+        record: RunRecord,
+        inputs: Mapping[str, Any],
+        known: Mapping[str, Remembered],
+        *,
+        budget: Budget | None = None,
+    ) -> Run:
+        """Begin a run of the journal again, under its id; what is ``known`` by step is not done again, and ``budget``
+        takes the place of its own. Raises ``ConfigurationError`` when somebody else was quicker."""
         if self._journal is None:
             raise ConfigurationError("There is no journal.", "journal")
         options = options_from_plain(record.options)
+        if budget is not None:
+            options = options.updated(budget=budget)
         plan = overridden(plan, options.steps)
         check_inputs(plan, inputs)
-        entry = self._journal.take_over(record, plan, inputs, known)
+        entry = self._journal.take_over(record, plan, inputs, options_to_plain(options), known)
         settings = RunSettings(record.run_id, options)
         return self._begin(Run(plan, inputs, self._portal, self._router, settings, entry=entry, resume=self._resume))
 

@@ -11,10 +11,12 @@ from typing import Any, Protocol
 
 from dspex_lab.pipelines.result import StepMetrics
 
-__all__ = ["DECISION", "Remembered", "StepMemory", "decision_key", "item_place"]
+__all__ = ["DECISION", "SPENT_KEY", "Remembered", "StepMemory", "decision_key", "item_place"]
 
 #: The one output under which the decision of a ``when`` is kept.
 DECISION = "is_true"
+#: Where it is kept what a run with a budget has spent: no step is called so.
+SPENT_KEY = "?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +32,18 @@ class StepMemory(Protocol):
 
     A key is the step's place in its run, unique for each execution: the step's name, before it the items of every
     ``each`` around it (``"triage"``, ``"rows[3]/rows.item"``). What the condition of a ``when`` decided has a key of
-    its own (``"reply?"``). Steps that hold others are not kept: they are made of their steps again.
+    its own (``"reply?"``). Steps that hold others are not kept: they are made of their steps again. What a run with a
+    budget has spent is under ``SPENT_KEY``.
     """
 
     def recall(self, key: str) -> Remembered | None:
-        """What is known of the step, or None: it is to be run. Called on the event loop, so it must be quick."""
+        """What is known of the step, or None: it is to be run. Quick, and safe from any thread."""
 
     async def keep(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics) -> None:
         """Keep a finished step. It is durable when this returns; what depends on the step starts after that."""
+
+    def keep_here(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics) -> None:
+        """The same on a thread, which waits for it."""
 
 
 def item_place(key: str, index: int) -> str:

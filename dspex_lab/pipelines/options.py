@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from dspex_lab.errors import ConfigurationError
-from dspex_lab.router import Budget
+from dspex_lab.router import Budget, checked_budget
 
 __all__ = ["RunOptions", "options_from_plain", "options_to_plain"]
 
@@ -38,14 +38,7 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise ConfigurationError("timeout_s is more than zero.", "timeout_s", "seconds", str(self.timeout_s))
-        if self.budget is not None and not isinstance(self.budget, Budget):
-            raise ConfigurationError(
-                f"A {type(self.budget).__name__} is no budget.",
-                "budget",
-                "a Budget",
-                repr(self.budget),
-                hint="For example budget=Budget(max_tokens_total=20_000, deadline_s=60).",
-            )
+        checked_budget(self.budget)
         for name, given in self.steps.items():
             if not isinstance(given, Mapping):
                 raise ConfigurationError(

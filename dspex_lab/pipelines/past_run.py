@@ -14,6 +14,7 @@ from dspex_lab.pipelines.journal.values import read_value
 from dspex_lab.pipelines.record import Record
 from dspex_lab.pipelines.result import Metrics, StepMetrics, summed
 from dspex_lab.pipelines.run import Run
+from dspex_lab.router import Budget, checked_budget
 
 __all__ = ["PastRun", "Unread"]
 
@@ -35,7 +36,7 @@ class PastRun:
         steps: Callable[[], list[KeptStep]],
         states: Callable[[], list[tuple[float, str]]],
         classes: Collection[type],
-        resume: Callable[[str, Mapping[str, Any]], Run],
+        resume: Callable[[str, Mapping[str, Any], Budget | None], Run],
     ) -> None:
         self._record = record
         self._find_steps = steps
@@ -95,11 +96,12 @@ class PastRun:
         """What it ended with, or None."""
         return None if self._record.error is None else error_from_dict(self._record.error)
 
-    def resume(self, **inputs: Any) -> Run:
+    def resume(self, budget: Budget | None = None, /, **inputs: Any) -> Run:
         """Go on with the run, under its id, with the pipeline that has its name now; what has finished is not done
-        again. ``inputs`` are those that could not be written down. Raises ``PipelineError`` while it is under way
+        again, and what was spent is spent: a larger ``budget`` takes the place of its own. ``inputs`` are those that
+        could not be written down. Raises ``PipelineError`` while it is under way
         somewhere, and when the pipeline is another one or not there."""
-        return self._resume(self.id, inputs)
+        return self._resume(self.id, inputs, checked_budget(budget))
 
     def answer(self, value: Any = None, /, **fields: Any) -> None:
         """A run asks where it runs: raises ``PipelineError`` with the way there."""

@@ -27,6 +27,7 @@ from dspex_lab.pipelines.run import Run
 from dspex_lab.pipelines.source import NO_SOURCE, Source
 from dspex_lab.pipelines.steps import Leaf, Nested, Step, as_step
 from dspex_lab.pipelines.telling import TextChunk
+from dspex_lab.router import Budget
 
 __all__ = ["Pipeline", "Program", "RunStream", "pipeline"]
 
@@ -123,6 +124,7 @@ class _Runnable(abc.ABC):
         resume: bool | str = False,
         inputs: Mapping[str, str] | None = None,
         durable: bool = True,
+        budget: Budget | None = None,
         progress: bool = True,
         wait: bool = True,
     ) -> Any:
@@ -136,7 +138,8 @@ class _Runnable(abc.ABC):
         As many rows are under way as what is called can take, which is found out, or ``concurrency``. A row that fails
         has its error beside it, or ends the batch with ``on_error="raise"``. Each row that is done is written down,
         unless ``durable=False``: ``resume=True`` goes on with the latest batch of this pipeline, a batch's id with that
-        one, and only rows that are new or failed are run. An interrupt stops the batch, and gives what there is.
+        one, and only rows that are new or failed are run. An interrupt stops the batch, and gives what there is. So
+        does the end of a ``budget`` that all rows pay from.
 
         With ``wait=False`` it goes on behind the cell: a :class:`Batch`, for ``result()``, ``await``, ``stop()``,
         ``cancel()``, ``so_far()`` and ``statistics()``. ``progress`` shows a bar where one waits. Iterators are read on
@@ -144,7 +147,9 @@ class _Runnable(abc.ABC):
         """
         if self._start_batch is None:
             raise ConfigurationError(f"{self.name} was made without a way to run batches.", "start_batch")
-        options = MapOptions(concurrency, on_error, Path(to) if to else None, resume, dict(inputs or {}), durable)
+        options = MapOptions(
+            concurrency, on_error, Path(to) if to else None, resume, dict(inputs or {}), durable, budget
+        )
         batch = self._start_batch(
             self.plan,
             rows,

@@ -21,7 +21,7 @@ from dspex_lab.pipelines.runner import RunSettings
 from dspex_lab.pipelines.tape import Tape
 from dspex_lab.pipelines.telling import TextChunk
 from dspex_lab.portal import Portal
-from dspex_lab.router import AccountStatistics, Router
+from dspex_lab.router import AccountStatistics, Budget, Router, checked_budget
 from dspex_lab.telemetry.events import Event
 from dspex_lab.telemetry.run_view import RunView
 
@@ -41,7 +41,7 @@ class Run(Answerable):
         *,
         is_program: bool = False,
         entry: Entry | None = None,
-        resume: Callable[[Run, Mapping[str, Any]], Run] | None = None,
+        resume: Callable[[Run, Mapping[str, Any], Budget | None], Run] | None = None,
     ) -> None:
         self._course = Course(plan, inputs, portal, router, settings, is_program=is_program, entry=entry)
         self._questions = self._course.questions
@@ -67,11 +67,11 @@ class Run(Answerable):
 
     @property
     def state(self) -> RunState:
-        return self._course.state
+        return self._course.standing.state
 
     @property
     def is_over(self) -> bool:
-        return self._course.state.is_over
+        return self._course.standing.state.is_over
 
     def result(self, timeout_s: float | None = None) -> RunResult:
         """Wait for the end. Raises the run's error, ``Cancelled`` after a cancel, ``DeadlineExceeded`` when it has not
@@ -101,9 +101,10 @@ class Run(Answerable):
         """Stop the run because its process ends: the journal has it as interrupted then, not as cancelled."""
         return self._course.leave()
 
-    def resume(self, **inputs: Any) -> Run:
+    def resume(self, budget: Budget | None = None, /, **inputs: Any) -> Run:
         """Go on with a run that is over: a new :class:`Run` with the same id, which does not repeat what has finished.
-        ``inputs`` are those that could not be written down. Raises ``PipelineError`` while it is under way."""
+        What was spent is spent: a larger ``budget`` takes the place of its own. ``inputs`` are those that could not be
+        written down. Raises ``PipelineError`` while it is under way."""
         if self._resume is None:
             raise ConfigurationError(
                 "The run was not written down.",
@@ -112,7 +113,7 @@ class Run(Answerable):
             )
         if not self.is_over:
             raise PipelineError(f"The run {self.id[:8]} is under way.", hint="Wait for it: run.result().")
-        return self._resume(self, inputs)
+        return self._resume(self, inputs, checked_budget(budget))
 
     def events(self) -> Tape[Event]:
         """The run's events from its start, as they come: for ``for`` and ``async for``."""

@@ -19,12 +19,13 @@ from dspex_lab.errors import Cancelled, LabError
 from dspex_lab.pipelines.asking import ASK, Form
 from dspex_lab.pipelines.book import RunBook
 from dspex_lab.pipelines.group import FirstErrorGroup
-from dspex_lab.pipelines.memory import DECISION, Remembered, StepMemory, decision_key, item_place
+from dspex_lab.pipelines.memory import DECISION, SPENT_KEY, Remembered, StepMemory, decision_key, item_place
 from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.plan import Block, Plan, PlanStep
 from dspex_lab.pipelines.progress import BlockProgress, Values
 from dspex_lab.pipelines.record import Record, StepRecords
 from dspex_lab.pipelines.result import Metrics, StepMetrics, StepStatus
+from dspex_lab.pipelines.spending import open_account
 from dspex_lab.pipelines.steps import Each, Leaf, When
 from dspex_lab.pipelines.walk import Failure, Walk, Walked
 from dspex_lab.router import Account, EmitEvent, Outcome, Router, RunContext, call_plain
@@ -56,7 +57,7 @@ class RunSettings:
 
 class PlanRun:
     """One run of a plan. ``book`` has what came of its steps so far. Without ``threads``, plain functions run where
-    the router puts them."""
+    the router puts them. ``around`` is the account of the batch that it is a row of."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class PlanRun:
         memory: StepMemory | None = None,
         ask: AskPeople | None = None,
         threads: Threads | None = None,
+        around: Account | None = None,
     ) -> None:
         self._plan = plan
         self._router = router
@@ -77,10 +79,10 @@ class PlanRun:
         self._memory = memory
         self._ask = ask
         self._threads = threads
-        self._clock = clock
         self.book = RunBook(settings.run_id, emit, clock)
-        #: What the run has used of its budget, from its start on; None without a budget.
-        self.account: Account | None = None
+        known = None if memory is None else memory.recall(SPENT_KEY)
+        #: What the run has used of its budget; None without one.
+        self.account = open_account(settings.options.budget, clock, known=known, around=around)
 
     @property
     def metrics(self) -> Mapping[str, StepMetrics]:
@@ -107,8 +109,6 @@ class PlanRun:
     async def run(self, inputs: Values) -> dict[str, Any]:
         """Every field that the steps wrote. Raises the first step's error (a ``LabError``, with the name of its step in
         ``errors``); those under way are cancelled then, unless errors are only to be recorded."""
-        budget = self._settings.options.budget
-        self.account = None if budget is None else Account(budget, self._clock)
         return await self._block(self._plan.block, inputs, "")
 
     async def go_on(self, progress: BlockProgress, walked: Walked) -> dict[str, Any]:
@@ -150,15 +150,16 @@ class PlanRun:
         walk = self._walk_from(index, progress)
         if walk is None or self._threads is None:
             return await self._alone(progress, index)
-        walked = await _walked(walk, self._threads, self.book)
+        walked = await _walked(walk, self._threads)
         if walked.failure is not None:
             return await self._alone(progress, walked.failure.index, walked.failure)
         return walked.ready
 
     def _walk_from(self, index: int, progress: BlockProgress) -> Walk | None:
         settings = self._settings
-        is_simple = self._memory is None and settings.options.budget is None
-        if self._threads is None or not is_simple or not progress.block.steps[index].is_straight:
+        # A function whose time may run out is waited for by the loop.
+        has_no_end = self.account is None or self.account.remaining_s() is None
+        if self._threads is None or not has_no_end or not progress.block.steps[index].is_straight:
             return None
         walk = Walk(
             index,
@@ -167,6 +168,7 @@ class PlanRun:
             router=self._router,
             emit=self._emit,
             run_id=settings.run_id,
+            memory=self._memory,
             is_traced=settings.is_traced,
         )
         return walk if walk.can_begin() else None
@@ -227,12 +229,11 @@ class PlanRun:
     async def _leaf(self, step: PlanStep, leaf: Leaf, inputs: Values, key: str, begun: Failure | None) -> Outcome:
         if leaf.operation.kind == ASK and self._ask is not None:
             return await self._ask(step.name, key, Form.of(leaf), inputs, timeout_s=leaf.options.timeout_s)
-        if begun is not None:
-            return await self._router.execute(
-                leaf.operation, inputs, options=leaf.options, context=begun.context, begun=begun.error
-            )
         settings = self._settings
-        trace = TraceContext(settings.run_id, new_span_id()) if settings.is_traced else None
+        if begun is not None:
+            trace = begun.trace
+        else:
+            trace = TraceContext(settings.run_id, new_span_id()) if settings.is_traced else None
         context = RunContext(
             self._emit,
             settings.run_id,
@@ -242,7 +243,8 @@ class PlanRun:
             self.account,
             priority=settings.priority,
         )
-        return await self._router.execute(leaf.operation, inputs, options=leaf.options, context=context)
+        error = None if begun is None else begun.error
+        return await self._router.execute(leaf.operation, inputs, options=leaf.options, context=context, begun=error)
 
     async def _composite(self, step: PlanStep, inputs: Values, key: str) -> Values:
         if isinstance(step.step, When):
@@ -300,15 +302,13 @@ class PlanRun:
         return bool(await answer if isawaitable(answer) else answer)
 
 
-async def _walked(walk: Walk, threads: Threads, book: RunBook) -> Walked:
+async def _walked(walk: Walk, threads: Threads) -> Walked:
     """Where the walk came to. When the task is cancelled, the function that runs is left behind."""
     going = threads.submit(walk.go)
     try:
         walked = await asyncio.shield(going)
     except asyncio.CancelledError:
-        if (taken := walk.stop()) is not None:
-            book.cancelled(*taken)
-        else:  # it is between two functions, and ends at once
+        if not walk.stop():  # it is between two functions, and ends at once
             await asyncio.wait({going})
         raise
     if walked is None or walked.is_stopped:

@@ -45,6 +45,10 @@ class Tape(Generic[T]):
         if self._wakers:
             self._wake()
 
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
     def snapshot(self) -> tuple[T, ...]:
         """What is there now."""
         return tuple(self._items)

@@ -32,9 +32,10 @@ class TextChunk:
 class Telling:
     """The tapes of one run: its ``events``, and the streamed text among them as ``chunks``."""
 
-    __slots__ = ("_hub", "_now", "chunks", "events")
+    __slots__ = ("_hub", "_now", "_run_id", "chunks", "events")
 
-    def __init__(self, hub: EventHub, clock: Clock) -> None:
+    def __init__(self, run_id: str, hub: EventHub, clock: Clock) -> None:
+        self._run_id = run_id
         self.events: Tape[Event] = Tape()
         self.chunks: Tape[TextChunk] = Tape()
         self._hub = hub
@@ -49,6 +50,11 @@ class Telling:
                 TextChunk(attributes["step"], attributes["field"], attributes["text"], attributes["sent_at"])
             )
         self._hub.tell(event)
+
+    def warn(self, message: str, step: str | None) -> None:
+        """Tell of something that one should know, and that stops nothing. A run that is over tells no more."""
+        if not self.events.is_closed:
+            self.emit("pipeline.warning", None, run_id=self._run_id, step=step, message=message)
 
     def close(self) -> None:
         """There is no more to tell."""

@@ -2,27 +2,32 @@
 
 Where the way forks, or leads to a step of another kind, the walk ends and says what comes next. It can be stopped from
 any other thread at any moment: a function cannot be interrupted, but its walk goes no step further, and tells no more.
+Each step is in the run's memory before the next one begins.
 """
 
 from __future__ import annotations
 
 import contextvars
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from dspex_lab.calls import TraceContext
 from dspex_lab.pipelines.book import RunBook
+from dspex_lab.pipelines.memory import StepMemory
 from dspex_lab.pipelines.plan import PlanStep
-from dspex_lab.pipelines.progress import BlockProgress
+from dspex_lab.pipelines.progress import BlockProgress, Values
+from dspex_lab.pipelines.result import step_metrics
 from dspex_lab.pipelines.steps import Leaf
-from dspex_lab.router import Decision, EmitEvent, Router, RunContext, call_straight, tell_straight
+from dspex_lab.router import Decision, EmitEvent, Operation, Router, call_straight, tell_straight
 from dspex_lab.telemetry.spans import new_span_id
 
-__all__ = ["Failure", "UnderWay", "Walk", "Walked"]
+__all__ = ["Failure", "Walk", "Walked"]
 
 
-#: A step whose function runs, and when it began.
-UnderWay = tuple[PlanStep, float]
+#: A step whose function runs, and when it began; None: what comes before the steps.
+_UnderWay = tuple[PlanStep, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Failure:
     index: int
     started: float
     error: Exception
-    context: RunContext
+    trace: TraceContext | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Walk:
         "_first",
         "_is_stopped",
         "_is_traced",
+        "_memory",
         "_progress",
         "_router",
         "_run_id",
@@ -68,6 +74,7 @@ class Walk:
         router: Router,
         emit: EmitEvent,
         run_id: str,
+        memory: StepMemory | None = None,
         is_traced: bool = True,
     ) -> None:
         self._first = first
@@ -76,11 +83,12 @@ class Walk:
         self._router = router
         self._emit = emit
         self._run_id = run_id
+        self._memory = memory
         self._is_traced = is_traced
         self._is_stopped = False
-        # Holds the step while its function runs. Who takes it out, the walk or who stops it, has the right to tell
-        # how it ended; taking from a list is one step to every thread.
-        self._under_way: list[UnderWay] = []
+        # Holds the step while its function runs and its outputs are kept. Who takes it out, the walk or who stops it,
+        # has the right to tell how it ended; taking from a list is one step to every thread.
+        self._under_way: list[_UnderWay] = []
 
     def can_begin(self) -> bool:
         """Whether the first step has all that it reads, and is to run here."""
@@ -93,62 +101,98 @@ class Walk:
         """Let no further function begin, from any thread."""
         self._is_stopped = True
 
-    def stop(self) -> UnderWay | None:
-        """Let the walk go no further, from any thread. The step whose function runs now, and is left behind; None
-        when the walk ends at once by itself."""
+    def stop(self) -> bool:
+        """Let the walk go no further, from any thread. Whether what it was at is left behind: nobody hears from it any
+        more. Else the walk ends at once by itself."""
         self._is_stopped = True
-        return self._take()
+        return self._leave()
 
-    def go(self) -> Walked | None:
-        """Walk as far as the way is straight; None: it was stopped, and who stopped it tells of the last step."""
+    def go(self, before: Callable[[], None] | None = None) -> Walked | None:
+        """Walk as far as the way is straight, and call ``before`` first. None: it was left behind."""
         worked: list[Decision] = []
         try:
+            if before is not None:
+                self._under_way.append(None)
+                before()
+                if not self._take():
+                    return None
             return self._go(worked)
         finally:
             for decision, same in itertools.groupby(worked):
                 self._router.count_straight(decision, sum(1 for _ in same))
 
     def _go(self, worked: list[Decision]) -> Walked | None:
-        index, progress, book, run_id, emit = self._first, self._progress, self._book, self._run_id, self._emit
+        index, progress = self._first, self._progress
         while True:
             step = progress.block.steps[index]
-            decision, inputs = self._decision(step), progress.inputs(index)
-            leaf = step.step
-            if decision is None or inputs is None or not isinstance(leaf, Leaf) or leaf.operation.function is None:
-                return Walked((index,))
-            if self._must_stop():
-                return Walked(is_stopped=True)
-            started = book.began(step)
-            trace = TraceContext(run_id, new_span_id()) if self._is_traced else None
-            self._under_way.append((step, started))
-            if self._must_stop():
-                return self._stopped()
-            try:
-                # Each function has a copy of its own of the context, as if it were called in a task.
-                outputs, run_s = contextvars.copy_context().run(
-                    call_straight,
-                    leaf.operation,
-                    leaf.operation.function,
-                    inputs,
-                    decision,
-                    self._router.clock,
-                    send=emit,
-                    trace=trace,
-                    run_id=run_id,
-                    step=step.name,
-                )
-            except Exception as error:
-                failure = Failure(index, started, error, RunContext(emit, run_id, step.name, trace))
-                return None if self._take() is None else Walked(failure=failure)
-            if self._take() is None:
-                return None
-            worked.append(decision)
-            tell_straight(leaf.operation, run_s, send=emit, trace=trace, run_id=run_id, step=step.name)
-            book.walked(step, started, outputs, decision, run_s)
+            outputs = self._recalled(step)
+            if outputs is None:
+                decision, inputs = self._decision(step), progress.inputs(index)
+                leaf = step.step
+                if decision is None or inputs is None or not isinstance(leaf, Leaf) or leaf.operation.function is None:
+                    return Walked((index,))
+                if self._must_stop():
+                    return Walked(is_stopped=True)
+                called = self._called(index, step, leaf.operation, leaf.operation.function, inputs, decision)
+                if isinstance(called, Walked) or called is None:
+                    return called
+                worked.append(decision)
+                outputs = called
             ready = progress.finish(index, outputs)
             if len(ready) != 1:
                 return Walked(tuple(ready))
             index = ready[0]
+
+    def _called(
+        self,
+        index: int,
+        step: PlanStep,
+        operation: Operation,
+        function: Callable[..., Any],
+        inputs: Values,
+        decision: Decision,
+    ) -> Values | Walked | None:
+        """The outputs of one function, kept and told; or how the walk ends with it."""
+        book, run_id, emit, name = self._book, self._run_id, self._emit, step.name
+        started = book.began(step)
+        trace = TraceContext(run_id, new_span_id()) if self._is_traced else None
+        self._under_way.append((step, started))
+        if self._must_stop():
+            return Walked(is_stopped=True) if self._leave() else None
+        try:
+            # Each function has a copy of its own of the context, as if it were called in a task.
+            outputs, run_s = contextvars.copy_context().run(
+                call_straight,
+                operation,
+                function,
+                inputs,
+                decision,
+                self._router.clock,
+                send=emit,
+                trace=trace,
+                run_id=run_id,
+                step=name,
+            )
+        except Exception as error:
+            return Walked(failure=Failure(index, started, error, trace)) if self._take() else None
+        figures = book.figures_of(step, started, decision, run_s)
+        if self._memory is not None:
+            self._memory.keep_here(self._progress.place + name, outputs, step_metrics(figures))
+        if not self._take():
+            return None
+        tell_straight(operation, run_s, send=emit, trace=trace, run_id=run_id, step=name)
+        book.walked(figures, outputs)
+        return outputs
+
+    def _recalled(self, step: PlanStep) -> Values | None:
+        """What the step gave in an earlier life of the run, told."""
+        if self._memory is None or step.blocks:
+            return None
+        known = self._memory.recall(self._progress.place + step.name)
+        if known is None:
+            return None
+        self._book.resumed(step, known)
+        return known.outputs
 
     def _decision(self, step: PlanStep) -> Decision | None:
         if not step.is_straight or not isinstance(step.step, Leaf):
@@ -158,15 +202,19 @@ class Walk:
     def _must_stop(self) -> bool:
         return self._is_stopped  # asked again and again: it may change at any moment
 
-    def _take(self) -> UnderWay | None:
+    def _take(self) -> bool:
         try:
-            return self._under_way.pop()
+            self._under_way.pop()
         except IndexError:
-            return None
+            return False
+        return True
 
-    def _stopped(self) -> Walked | None:
-        taken = self._take()
-        if taken is None:
-            return None
-        self._book.cancelled(*taken)
-        return Walked(is_stopped=True)
+    def _leave(self) -> bool:
+        """Take what is under way, and tell that it was left."""
+        try:
+            left = self._under_way.pop()
+        except IndexError:
+            return False
+        if left is not None:
+            self._book.cancelled(*left)
+        return True

@@ -126,6 +126,7 @@ class KernelLifecycle:
                 "-m",
                 "dspex_lab.pool.zygote",
                 str(self.zygote_socket),
+                *self._settings.preload,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -1,4 +1,4 @@
-"""The zygote: a single-threaded process that has DSPy imported and forks workers from itself.
+"""The zygote: a single-threaded process that has DSPy and more imported and forks workers from itself.
 
 It knows no pools, no calls and no ZMQ: it makes no thread and no ZMQ context, or forking would copy a broken state.
 One connection on its Unix socket is one worker: the request comes in as a JSON line, ``{"pid": ...}`` goes back,
@@ -24,9 +24,8 @@ from typing import Any, NoReturn
 
 __all__ = ["ForkRequest", "Zygote", "die_with_parent", "main"]
 
-#: What every worker needs and takes long to import; a name that is missing is left out.
+#: What every worker needs and takes long to import, beside the modules that the settings name.
 PRELOAD = (
-    "dspy",
     "ipykernel.ipkernel",
     "ipykernel.kernelapp",
     "ipykernel.debugger",
@@ -201,15 +200,15 @@ def _redirect(log_file: str) -> None:
 
 
 def main() -> None:
-    """``python -m dspex_lab.pool.zygote SOCKET``."""
+    """``python -m dspex_lab.pool.zygote SOCKET [MODULE ...]``; the log names what cannot be imported."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     zygote = Zygote(sys.argv[1])
-    for name in PRELOAD:
+    for name in (*sys.argv[2:], *PRELOAD):
         try:
             importlib.import_module(name)
-        except ImportError as error:
-            sys.stderr.write(f"not preloaded: {name} ({error})\n")
+        except Exception as error:  # a module of the user's may raise whatever it likes
+            sys.stderr.write(f"not preloaded: {name} ({type(error).__name__}: {error})\n")
     gc.collect()
     # What is here now is shared by all workers; the collector must not touch (and so copy) it.
     gc.freeze()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dspex_lab.router.breaker import BreakerPolicy, BreakerStatistics, Circuit
-from dspex_lab.router.budget import Account, AccountStatistics, Budget
+from dspex_lab.router.budget import Account, AccountStatistics, Budget, checked_budget
 from dspex_lab.router.cache_policy import CachePolicy, cache_policy_of
 from dspex_lab.router.execution import OnChunk
 from dspex_lab.router.native import call_plain
@@ -49,6 +49,7 @@ __all__ = [
     "cache_policy_of",
     "call_plain",
     "call_straight",
+    "checked_budget",
     "choose_lm",
     "may_be_straight",
     "needs_of",

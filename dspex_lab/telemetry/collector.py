@@ -109,21 +109,18 @@ class Collector:
         """Count an event by its name: an observer for :meth:`EventHub.on`. A ``native.execute`` or
         ``python.execute`` is a call, too."""
         name = event.name
+        route = _ROUTES.get(name)
+        if route is None:
+            with self._lock:
+                self._events[name] += 1
+            return
+        get = event.attributes.get
+        usage = get("usage")
+        operation, pool, route = str(get("operation", "")), str(get("pool") or ""), str(get("route") or route)
+        duration_s, is_error = float(get("duration_s") or get("run_s") or 0.0), bool(get("error"))
         with self._lock:
             self._events[name] += 1
-            if name not in _ROUTES:
-                return
-            get = event.attributes.get
-            usage = get("usage")
-            self._add(
-                str(get("operation", "")),
-                float(get("duration_s") or get("run_s") or 0.0),
-                str(get("pool") or ""),
-                str(get("route") or _ROUTES[name]),
-                bool(get("error")),
-                False,
-                usage if isinstance(usage, Usage) else None,
-            )
+            self._add(operation, duration_s, pool, route, is_error, False, usage if isinstance(usage, Usage) else None)
 
     def _add(
         self,

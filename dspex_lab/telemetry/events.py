@@ -49,7 +49,7 @@ EVENT_NAMES = frozenset(
 Observer = Callable[["Event"], None]
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):  # plain data never holds itself
     """One thing that happened: a name from :data:`EVENT_NAMES`, epoch seconds, plain-data attributes."""
 
     name: str

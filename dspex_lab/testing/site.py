@@ -37,9 +37,10 @@ class Site:
         self.folder = Path(tempfile.mkdtemp(prefix="dxs-", dir="/tmp"))
 
     def settings(self, *pools: PoolSpec, **values: Any) -> Settings:
-        """Settings for this folder; without ``pools`` there is one with one worker."""
+        """Settings for this folder; without ``pools`` there is one with one worker. Nothing is preloaded: a host that
+        runs no program of DSPy's is there seconds earlier."""
         specs = pools or (PoolSpec(name="general", size=1, min_ready=1),)
-        return Settings.create(runtime_dir=self.folder, pools=specs, **values)
+        return Settings.create(**{"runtime_dir": self.folder, "pools": specs, "preload": (), **values})
 
     def host_pid(self) -> int:
         """The living host's."""

@@ -76,7 +76,7 @@ async def test_modules_tools_and_attempts_hang_under_the_call(site: Site, server
         "signature": {"text": "question -> answer"},
         "options": {"tools": [Code(find_order)]},
     }
-    spans = {span.span_id: span for span in await traced(site.settings(), server, trace, run)}
+    spans = {span.span_id: span for span in await traced(site.settings(preload=("dspy",)), server, trace, run)}
     by_name = {span.name: span for span in spans.values()}
 
     def path(name: str) -> list[str]:
@@ -101,7 +101,7 @@ async def test_tokens_are_those_of_the_server_over_many_calls_at_once(site: Site
         for number in range(1, 33)
     ]
     pools = (PoolSpec(name="general", size=2, concurrency=8),)
-    spans = await traced(site.settings(*pools), server, trace, *runs)
+    spans = await traced(site.settings(*pools, preload=("dspy",)), server, trace, *runs)
     counted = server.statistics()
     for name in ("chat openai/scripted", "pool dspy.run"):
         these = [span.attributes for span in spans if span.name == name]
@@ -115,7 +115,7 @@ async def test_the_key_is_in_no_span(site: Site, server: OpenAiServer) -> None:
     trace = TraceContext(new_id(), new_span_id())
     server.behaviour = says(answer="no")
     run = {"kind": "predict", "inputs": {"question": f"is {SECRET} mine?"}, "signature": {"text": "question -> answer"}}
-    settings = site.settings()
+    settings = site.settings(preload=("dspy",))
     await traced(settings, server, trace, run)
     for path in settings.trace_file.parent.glob("traces.sqlite*"):
         assert SECRET.encode() not in path.read_bytes()

@@ -57,7 +57,7 @@ async def test_program_of_thought_runs_its_code_in_the_sandbox(
     shared_site: Site, connect: Connect, server: OpenAiServer
 ) -> None:
     """A fault goes back to the model, its better code runs, and what it submits is what the answer is made of."""
-    backend = connect(shared_site.settings(*POOLS))
+    backend = connect(shared_site.settings(*POOLS, preload=("dspy",)))
     server.play(
         says(reasoning="try", generated_code=code("open('/etc/shadow')")),
         says(reasoning="try again", generated_code=code("x = 6 * 7\nSUBMIT({'answer': x})")),
@@ -73,7 +73,7 @@ async def test_an_endless_loop_is_a_fault_that_the_model_hears_of(
     shared_site: Site, connect: Connect, server: OpenAiServer
 ) -> None:
     """The pool's time ends the code and not the program."""
-    backend = connect(shared_site.settings(*POOLS))
+    backend = connect(shared_site.settings(*POOLS, preload=("dspy",)))
     server.play(
         says(reasoning="try", generated_code=code("while True:\n    pass")),
         says(reasoning="try again", generated_code=code("SUBMIT(42)")),
@@ -96,7 +96,7 @@ def double(n: int) -> int:
 
 async def test_rlm_keeps_state_and_asks_its_tools(shared_site: Site, connect: Connect, server: OpenAiServer) -> None:
     """Functions, imports and variables last from block to block; tools and questions to the model are answered."""
-    backend = connect(shared_site.settings(*POOLS))
+    backend = connect(shared_site.settings(*POOLS, preload=("dspy",)))
     server.play(
         says(reasoning="look", code=code("import math\ndef size(): return math.floor(len(text))\nprint(size())")),
         says(reasoning="ask", code=code("found = llm_query('how many?'); print(found, double(n=size()))")),
@@ -111,7 +111,7 @@ async def test_rlm_keeps_state_and_asks_its_tools(shared_site: Site, connect: Co
 
 async def test_a_host_without_a_sandbox_says_so(site: Site, connect: Connect, server: OpenAiServer) -> None:
     """The error names the pool that is missing, and no code runs anywhere else."""
-    backend = connect(site.settings(PoolSpec(name="general", size=1)))
+    backend = connect(site.settings(PoolSpec(name="general", size=1), preload=("dspy",)))
     server.play(says(reasoning="try", generated_code=code("SUBMIT(42)")))
     with pytest.raises(ConfigurationError, match="'sandbox'"):
         await run(backend, server, **POT)

@@ -117,6 +117,7 @@ def check_kept(kept: list[KeptStep]) -> None:
             assert outputs == {name: RESULT[name]}
 
 
+@pytest.mark.timeout(600)  # each of 100 lives begins a process
 def test_no_kill_makes_a_finished_step_run_twice(lives: Lives) -> None:
     """100 kills at seeded moments and times: what was durable is never done again, nothing begins before what it needs
     is durable, no row is half written, and every run comes to its result."""

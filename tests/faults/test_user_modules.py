@@ -36,7 +36,7 @@ class Careful(dspy.Module):
 
 @pytest.fixture
 def lab(shared_site: Site) -> Iterator[Lab]:
-    settings = shared_site.settings(PoolSpec(name="general", size=2))
+    settings = shared_site.settings(PoolSpec(name="general", size=2), preload=("dspy",))
     with Lab(settings) as made:
         yield made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,3 +151,17 @@ async def test_a_killed_zygote_is_replaced(settings: Settings, connect: Connect,
     zygote.kill()
     await until(lambda: not zygote.is_running())
     assert await end_of(backend.submit(echo(7, idempotent=True))) == 7
+
+
+def loaded(name: str) -> bool:
+    return name in sys.modules
+
+
+async def test_workers_start_with_what_the_settings_name(connect: Connect, site: Site) -> None:
+    """Each module is imported once for all of them; one that cannot be is named in the log, and stops nobody."""
+    backend = connect(site.settings(preload=("colorsys", "no_such_module_here")))
+    assert (await backend.submit(python_call(loaded, "colorsys")).result()).value is True
+    assert (await backend.submit(python_call(loaded, "dspy")).result()).value is False
+    logs = await backend.request("logs")
+    (words,) = [text for path, text in logs.items() if path.endswith("zygote.log")]
+    assert "not preloaded: no_such_module_here (ModuleNotFoundError" in words

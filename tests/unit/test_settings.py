@@ -37,6 +37,7 @@ def test_pools_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) ->
         ({"lm_temperature": 3}, "lm_temperature"),
         ({"pools": [{"name": "Bad Name"}]}, "pools.Bad Name.name"),
         ({"pools": [{"name": "a", "size": 0}]}, "pools.a.size"),
+        ({"preload": ["dspy", "-c"]}, "preload.1"),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict[str, Any], key: str) -> None:

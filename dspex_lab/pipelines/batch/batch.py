@@ -21,6 +21,7 @@ from dspex_lab.pipelines.batch.progress import Progress
 from dspex_lab.pipelines.batch.sinks import Sink
 from dspex_lab.pipelines.batch.statistics import TRANSITIONS, BatchState, BatchStatistics
 from dspex_lab.portal import Portal
+from dspex_lab.router import AccountStatistics
 
 __all__ = ["Batch"]
 
@@ -97,6 +98,11 @@ class Batch:
         """The errors of rows as they are, by the row's place from 0; of very many, the first thousand."""
         return dict(self._errors)
 
+    @property
+    def account(self) -> AccountStatistics | None:
+        """What the rows have used of the batch's budget so far; None when it has none."""
+        return None if self._drive.account is None else self._drive.account.statistics()
+
     def result(self, timeout_s: float | None = None) -> Any:
         """Wait for the end, and give the DataFrame of all rows, or the path that they were written to.
 
@@ -111,7 +117,8 @@ class Batch:
             self.stop()
             self._done.exception(_STOP_S)
         if self._state is BatchState.STOPPED:
-            self._progress.say(f"Stopped: {self.statistics()}. Go on with {self._way_on()}.")
+            why = "its budget is used up" if self._drive.is_out_of_budget else "stopped"
+            self._progress.say(f"{why.capitalize()}: {self.statistics()}. Go on with {self._way_on()}.")
         return self._done.result(0)
 
     def __await__(self) -> Generator[Any, None, Any]:
@@ -192,7 +199,8 @@ class Batch:
     def _way_on(self) -> str:
         if self._book is None:
             return f"{self.name}.map(rows) from the beginning"
-        return f'{self.name}.map(rows, resume="{self.id[:8]}")'
+        budget = ", budget=..." if self._drive.is_out_of_budget else ""
+        return f'{self.name}.map(rows, resume="{self.id[:8]}"{budget})'
 
     def _ask(self, state: BatchState) -> bool:
         with self._lock:
@@ -245,6 +253,8 @@ class Batch:
             return self._asked
         if isinstance(error, asyncio.CancelledError | Cancelled):
             return BatchState.CANCELLED
+        if error is None and self._drive.is_out_of_budget:
+            return BatchState.STOPPED
         return BatchState.FINISHED if error is None else BatchState.FAILED
 
     def _give_result(self) -> None:

@@ -24,7 +24,7 @@ from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.runner import PlanRun, RunSettings
 from dspex_lab.pipelines.steps import Leaf
-from dspex_lab.router import Router
+from dspex_lab.router import Account, Router
 from dspex_lab.router.native import within
 from dspex_lab.threads import Threads
 
@@ -97,6 +97,7 @@ class Drive:
         book: BatchBook | None = None,
         is_program: bool = False,
         stops_at_error: bool = False,
+        account: Account | None = None,
     ) -> None:
         self._plan = plan
         self._router = router
@@ -108,6 +109,10 @@ class Drive:
         self._book = book
         self._is_program = is_program
         self._stops_at_error = stops_at_error
+        #: What all rows pay from; None: each from its own, if at all.
+        self.account = account
+        #: Whether rows were left because that is used up.
+        self.is_out_of_budget = False
         self.pace = pace
         self.counts = Counts()
         #: The first failure of a row, with ``on_error="raise"``.
@@ -182,6 +187,9 @@ class Drive:
                     self._begun += len(row.rows)
                     self._pending += row.rows
                     self._has_pending.set()
+                elif self.account is not None and self.account.is_used_up:
+                    self.is_out_of_budget = True
+                    return
                 else:
                     self._begin(row)
 
@@ -232,7 +240,13 @@ class Drive:
             is_traced = row.position < _TRACED_FIRST or row.position % _TRACED_OF == 0
             settings = RunSettings(self._batch_id, self._options, "batch", is_traced)
             work = PlanRun(
-                self._plan, self._router, settings, emit=watch.emit, clock=self._clock, threads=self._threads
+                self._plan,
+                self._router,
+                settings,
+                emit=watch.emit,
+                clock=self._clock,
+                threads=self._threads,
+                around=self.account,
             )
             done = await self._tried(row, inputs, work)
             if watch.retries + attempt:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from dspex_lab.errors import ConfigurationError
+from dspex_lab.router import Budget, checked_budget
 
 __all__ = ["MapOptions", "OnError"]
 
@@ -25,6 +26,7 @@ class MapOptions:
     out. ``on_error`` "record" keeps a row's error beside it, "raise" ends the batch with the first. ``to`` is a CSV,
     JSONL or Parquet file to write to. ``resume`` goes on with the latest batch of the same pipeline (True), or with the
     one of an id. ``inputs`` says which column is which input. A batch that is not ``durable`` is not written down.
+    ``budget`` is what all of its rows may use.
     """
 
     concurrency: int | None = None
@@ -33,10 +35,12 @@ class MapOptions:
     resume: bool | str = False
     inputs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     durable: bool = True
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
         if self.concurrency is not None and self.concurrency < 1:
             raise ConfigurationError("concurrency is 1 or more.", "concurrency", "1 or more", str(self.concurrency))
+        checked_budget(self.budget)
         if self.on_error not in get_args(OnError):
             raise ConfigurationError(
                 f"on_error is not {self.on_error!r}.", "on_error", '"record" or "raise"', str(self.on_error)

@@ -22,7 +22,7 @@ from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.portal import Portal
-from dspex_lab.router import Router
+from dspex_lab.router import Account, Router
 
 __all__ = ["BatchStarter", "StartBatch"]
 
@@ -83,6 +83,7 @@ class BatchStarter:
             book=book,
             is_program=is_program,
             stops_at_error=options.on_error == "raise",
+            account=None if options.budget is None else Account(options.budget, self._router.clock, whose="batch"),
         )
         batch = Batch(
             plan.name,

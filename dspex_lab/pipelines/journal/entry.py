@@ -6,9 +6,10 @@ Nothing here ever fails a run: what cannot be written is told, once, and the run
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+import contextlib
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -20,11 +21,13 @@ from dspex_lab.pipelines.fingerprint import fingerprint
 from dspex_lab.pipelines.journal.classes import classes_of
 from dspex_lab.pipelines.journal.owner import Owner
 from dspex_lab.pipelines.journal.records import count_of_steps, metrics_to_bytes, prints_to_bytes
-from dspex_lab.pipelines.journal.values import write_value
+from dspex_lab.pipelines.journal.values import is_plain, write_value
 from dspex_lab.pipelines.journal.writer import Statement, Writer
-from dspex_lab.pipelines.memory import Remembered
+from dspex_lab.pipelines.memory import SPENT_KEY, Remembered
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.result import RunState, StepMetrics
+from dspex_lab.pipelines.spending import spent_to_plain
+from dspex_lab.router import Account
 from dspex_lab.telemetry.attributes import clean_attributes, clean_text
 
 __all__ = ["Entry", "Trouble"]
@@ -65,25 +68,41 @@ class Entry:
         self._writer = writer
         self._clock = clock
         self._known = dict(known or {})
-        self._is_resumed = known is not None
+        self._is_begun = known is not None
+        # What is noted before the beginning is written is the state that the run begins with.
+        self._state = str(RunState.RUNNING)
+        self._lock = threading.Lock()
         self._is_broken = False
         self._told: set[str] = set()
-        #: Set by the run.
+        #: Both are set by the run.
         self.on_trouble: Trouble = lambda message, step: None
+        self.account: Account | None = None
 
     @cached_property
     def _classes(self) -> Collection[type]:
-        # Asked for on the writer's thread, when there is something to write.
+        # Asked for when there is something to write.
         return classes_of(self._plan)
 
     async def begin(self) -> None:
-        """Write that the run is here; durable when this returns. A resumed run was written by who resumed it."""
-        if self._is_resumed:
+        """Write that the run is here, if it is not written yet; durable when this returns. A resumed run was written
+        by who resumed it."""
+        if self._is_begun:
             return
+        self._is_begun = True
         unkept: list[str] = []
-        await self._written(self._writer.submit(lambda: self._begin(unkept)))
-        for name in unkept:
-            self.on_trouble(f"The input {name} cannot be written down: to resume, give it again.", None)
+        with self._telling():
+            await asyncio.wrap_future(self._writer.submit(lambda: self._begin(unkept)))
+        self._tell_unkept(unkept)
+
+    def begin_here(self) -> None:
+        """The same on a thread, which waits for it."""
+        if self._is_begun:
+            return
+        self._is_begun = True
+        unkept: list[str] = []
+        with self._telling():
+            self._writer.write(lambda: self._begin(unkept))
+        self._tell_unkept(unkept)
 
     def recall(self, key: str) -> Remembered | None:
         return self._known.get(key)
@@ -92,17 +111,26 @@ class Entry:
         if self._is_broken:
             return
         at = self._clock.now()
-        await self._written(self._writer.submit(lambda: self._kept(key, outputs, metrics, at)), metrics.step)
+        with self._telling(metrics.step):
+            await asyncio.wrap_future(self._writer.submit(lambda: self._kept(key, outputs, metrics, at)))
+
+    def keep_here(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics) -> None:
+        if self._is_broken:
+            return
+        at = self._clock.now()
+        with self._telling(metrics.step):
+            self._writer.write(lambda: self._kept(key, outputs, metrics, at))
 
     def note(self, state: RunState | str, error: LabError | None = None) -> Future[int]:
         """Write the run's state; the future is done when it is durable, and nobody need wait for it."""
         at = self._clock.now()
+        self._state = str(state)
         told = msgspec.json.encode(clean_attributes(error.to_dict())) if error is not None else None
         statements: list[Statement] = [
             (_UPDATE_RUN, (str(state), at, told, self._run_id)),
             (_INSERT_STATE, (at, str(state), self._run_id)),
         ]
-        return self._writer.submit(lambda: () if self._is_broken else statements)
+        return self._writer.submit(lambda: () if self._is_broken else [*statements, *self._spent(at)])
 
     async def end(self, state: RunState | str, error: LabError | None, *, timeout_s: float) -> None:
         """Write the run's last state; waits for it, but not long: a run ends when it ends."""
@@ -111,34 +139,46 @@ class Entry:
         if done.done() and not done.cancelled():
             done.exception()
 
-    async def _written(self, order: Future[int], step: str | None = None) -> None:
+    def end_here(self, state: RunState | str, error: LabError | None, *, timeout_s: float) -> None:
+        """The same on a thread, which waits for it."""
+        with contextlib.suppress(TimeoutError):
+            self.note(state, error).exception(timeout_s)
+
+    @contextlib.contextmanager
+    def _telling(self, step: str | None = None) -> Iterator[None]:
+        """Tell what was not written inside, for the first time that it happens."""
         try:
-            await asyncio.wrap_future(order)
+            yield
         except ValidationError as error:
             if step is not None and step not in self._told:
                 self._told.add(step)
                 self.on_trouble(f"What {step} gave cannot be written down: {error.message}", step)
         except Exception as error:
-            if not self._is_broken:
-                self._is_broken = True
+            with self._lock:
+                is_first, self._is_broken = not self._is_broken, True
+            if is_first:
                 what = error.message if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
                 self.on_trouble(f"The run goes on, but is not written down: {what.rstrip('.')}.", None)
 
-    # --- on the writer's thread -----------------------------------------------------------------------------------
+    def _tell_unkept(self, inputs: Iterable[str]) -> None:
+        for name in inputs:
+            self.on_trouble(f"The input {name} cannot be written down: to resume, give it again.", None)
+
+    # --- in the writer's turn -------------------------------------------------------------------------------------
 
     def _begin(self, unkept: list[str]) -> list[Statement]:
         at, owner = self._clock.now(), Owner.this_process()
         inputs: dict[str, bytes | None] = {}
         for name, value in self._inputs.items():
             try:
-                inputs[name] = write_value(value, self._classes)
+                inputs[name] = self._written(value)
             except ValidationError:
                 inputs[name] = None
                 unkept.append(name)
         row = (
             self._run_id,
             self._plan.name,
-            str(RunState.RUNNING),
+            self._state,
             at,
             at,
             owner.pid,
@@ -149,13 +189,22 @@ class Entry:
             clean_text(self._plan.source.text),
             count_of_steps(self._plan),
         )
-        return [(_INSERT_RUN, row), (_INSERT_STATE, (at, str(RunState.RUNNING), self._run_id))]
+        return [(_INSERT_RUN, row), (_INSERT_STATE, (at, self._state, self._run_id))]
 
     def _kept(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics, at: float) -> list[Statement]:
-        plain = replace(metrics, status=str(metrics.status))
         tokens = metrics.usage.input_tokens + metrics.usage.output_tokens
-        written = write_value(dict(outputs), self._classes)
-        return [(_INSERT_STEP, (key, metrics.step, at, tokens, metrics_to_bytes(plain), written, self._run_id))]
+        row = (key, metrics.step, at, tokens, metrics_to_bytes(metrics), self._written(dict(outputs)), self._run_id)
+        return [(_INSERT_STEP, row), *self._spent(at)]
+
+    def _spent(self, at: float) -> list[Statement]:
+        """What the run has used of its budget, tries that came to nothing included."""
+        if self.account is None or not self.account.spent.lm_calls:
+            return []
+        spent, figures = self._written(spent_to_plain(self.account)), metrics_to_bytes(StepMetrics("", ""))
+        return [(_INSERT_STEP, (SPENT_KEY, "", at, 0, figures, spent, self._run_id))]
+
+    def _written(self, value: Any) -> bytes:
+        return write_value(value, () if is_plain(value) else self._classes)
 
     def __repr__(self) -> str:
         return f"<Entry {self._run_id[:8]} [{'broken' if self._is_broken else 'open'}, known: {len(self._known)}]>"

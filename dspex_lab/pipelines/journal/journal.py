@@ -78,7 +78,12 @@ class Journal:
         return Entry(plan, run_id, inputs, options, self._writer, clock=self._clock)
 
     def take_over(
-        self, record: RunRecord, plan: Plan, inputs: Mapping[str, Any], known: Mapping[str, Remembered]
+        self,
+        record: RunRecord,
+        plan: Plan,
+        inputs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        known: Mapping[str, Remembered],
     ) -> Entry:
         """The place of a run that goes on here. Raises ``ConfigurationError`` when another notebook was quicker."""
         at, owner = self._clock.now(), Owner.this_process()
@@ -89,6 +94,7 @@ class Journal:
             owner.started,
             prints_to_bytes(fingerprint(plan)),
             count_of_steps(plan),
+            msgspec.json.encode(options),
             record.run_id,
             record.written_state,
             record.changed_at,
@@ -108,7 +114,7 @@ class Journal:
                 "run",
                 hint="Another notebook resumed it just now: see lab.runs().",
             )
-        return Entry(plan, record.run_id, inputs, record.options, self._writer, clock=self._clock, known=known)
+        return Entry(plan, record.run_id, inputs, options, self._writer, clock=self._clock, known=known)
 
     def flush(self) -> None:
         """Wait until all that was to be written is. Raises nothing: what failed was told where it was asked for."""
@@ -197,7 +203,7 @@ class Journal:
 
 _TAKE_OVER = (
     "UPDATE runs SET state = ?, changed_at = ?, owner_pid = ?, owner_started = ?, fingerprint = ?, step_count = ?,"
-    " error = NULL WHERE run_id = ? AND state = ? AND changed_at = ?"
+    " options = ?, error = NULL WHERE run_id = ? AND state = ? AND changed_at = ?"
 )
 #: Only where the update before it took the run over.
 _NOTE = "INSERT INTO states (run, at, state) SELECT number, ?2, ?3 FROM runs WHERE run_id = ?1 AND changes() = 1"

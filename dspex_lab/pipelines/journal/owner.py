@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 
 __all__ = ["Owner"]
 
@@ -21,14 +22,18 @@ class Owner:
     @classmethod
     def this_process(cls) -> Owner:
         """Who asks."""
-        pid = os.getpid()
-        return cls(pid, _started(pid) or 0.0)
+        return _this(os.getpid())
 
     @property
     def is_alive(self) -> bool:
         """Whether this very process still is; one that ended and was not waited for is not."""
         started = _started(self.pid)
         return started is not None and abs(started - self.started) <= _TOLERANCE_S
+
+
+@lru_cache(maxsize=1)
+def _this(pid: int) -> Owner:
+    return Owner(pid, _started(pid) or 0.0)
 
 
 def _started(pid: int) -> float | None:

@@ -6,7 +6,7 @@ They hold bytes where the user's values stand; to read those, the classes of the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -91,7 +91,7 @@ def count_of_steps(plan: Plan) -> int:
 
 def prints_to_bytes(prints: Iterable[StepPrint]) -> bytes:
     """A fingerprint as JSON."""
-    return msgspec.json.encode([asdict(one) for one in prints])
+    return msgspec.json.encode(tuple(prints))
 
 
 def prints_from_bytes(data: bytes) -> tuple[StepPrint, ...]:
@@ -101,7 +101,7 @@ def prints_from_bytes(data: bytes) -> tuple[StepPrint, ...]:
 
 def metrics_to_bytes(metrics: StepMetrics) -> bytes:
     """The figures as JSON."""
-    return msgspec.json.encode(asdict(metrics))
+    return msgspec.json.encode(metrics)
 
 
 def metrics_from_bytes(data: bytes) -> StepMetrics:

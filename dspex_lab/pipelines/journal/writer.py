@@ -1,17 +1,19 @@
-"""The one thread of this process that writes to the journal: what waits when it comes is written with one commit.
+"""Who writes to the journal: one thread of this process for all, or who waits anyway while that one has nothing to do.
 
-Knows statements, and nothing of runs. It opens the file with the first order, and again when that did not work.
+What waits when its turn comes is written with one commit. Knows statements, and nothing of runs. The file is opened
+with the first order, and again when that did not work.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -24,7 +26,7 @@ log = logging.getLogger(__name__)
 
 #: SQL, and what stands for its question marks.
 Statement = tuple[str, Sequence[Any]]
-#: Makes the statements of one order, on the writer's thread: encoding large values holds up no event loop.
+#: Makes the statements of one order, off the event loop, which encoding large values would hold up.
 Prepare = Callable[[], Sequence[Statement]]
 
 #: So many orders share a commit at most: the first must not wait for all that comes.
@@ -33,11 +35,12 @@ _MOST_AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True)
 class WriterStatistics:
-    """What was written since the start: orders, and the commits that they shared."""
+    """What was written since the start: orders, and the commits that they shared; and how many orders wait now."""
 
     orders: int = 0
     failed: int = 0
     commits: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class _Order:
 
 
 class Writer:
-    """Writes orders in their order, each whole or not at all. Its thread starts with the first; close it."""
+    """Writes orders in their order, each whole or not at all. Its thread starts with the first that is submitted;
+    close it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -55,6 +59,10 @@ class Writer:
         self._database: sqlite3.Connection | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        # Who holds it writes, and nobody else touches the database.
+        self._turn = threading.Lock()
+        # Orders that were submitted and are not written yet; under the lock.
+        self._waiting = 0
         self._is_closed = False
         self._statistics = WriterStatistics()
 
@@ -71,16 +79,28 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="dspex-journal", daemon=True)
                 self._thread.start()
+            self._waiting += 1
             self._orders.put(order)
         return order.done
 
+    def write(self, prepare: Prepare) -> int:
+        """The same for a thread that has nothing to do until the statements are durable: the number of rows that
+        changed. Written here and now, where nothing else is; else in turn. Raises what went wrong."""
+        if self._waiting == 0 and self._turn.acquire(blocking=False):
+            try:
+                if self._waiting == 0 and not self._is_closed:
+                    return self._write_here(prepare)
+            finally:
+                self._turn.release()
+        return self.submit(prepare).result()
+
     @property
     def has_begun(self) -> bool:
-        """Whether there ever was an order."""
+        """Whether an order was ever submitted."""
         return self._thread is not None
 
     def statistics(self) -> WriterStatistics:
-        return self._statistics
+        return replace(self._statistics, waiting=self._waiting)
 
     def close(self, *, timeout_s: float = 5.0) -> None:
         """Write what waits, and end; safe to call twice."""
@@ -90,55 +110,71 @@ class Writer:
             self._orders.put(None)
         if thread is not None:
             thread.join(timeout_s)
+        else:
+            self._let_go()
 
     # --- on the thread --------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        is_last = False
-        while not is_last:
-            batch, is_last = self._take()
-            if batch:
-                self._write(batch)
-        if self._database is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._database.close()
-
-    def _take(self) -> tuple[list[_Order], bool]:
-        """What waits, at least one order, and whether the end was reached."""
-        taken: list[_Order] = []
         order = self._orders.get()
         while order is not None:
-            taken.append(order)
-            if len(taken) == _MOST_AT_ONCE:
-                return taken, False
+            with self._turn:
+                batch, is_last = self._with_others(order)
+                ends = self._write(batch)
+            with self._lock:
+                self._waiting -= len(batch)
+            for one, end in ends:
+                if isinstance(end, Exception):
+                    one.done.set_exception(end)
+                else:
+                    one.done.set_result(end)
+            order = None if is_last else self._orders.get()
+        self._let_go()
+
+    def _with_others(self, first: _Order) -> tuple[list[_Order], bool]:
+        """``first`` and what waits behind it, and whether the end was reached."""
+        taken = [first]
+        while len(taken) < _MOST_AT_ONCE:
             try:
                 order = self._orders.get_nowait()
             except Empty:
-                return taken, False
-        return taken, True
+                break
+            if order is None:
+                return taken, True
+            taken.append(order)
+        return taken, False
 
-    def _write(self, batch: list[_Order]) -> None:
+    # --- in one's turn --------------------------------------------------------------------------------------------
+
+    def _write_here(self, prepare: Prepare) -> int:
+        try:
+            (count,) = self._commit([prepare()])
+        except Exception as error:
+            self._count_failure(error)
+            raise
+        self._count(1)
+        return count
+
+    def _write(self, batch: list[_Order]) -> list[tuple[_Order, int | Exception]]:
+        """Each order with the number of its rows, or what went wrong."""
+        ends: list[tuple[_Order, int | Exception]] = []
         prepared: list[tuple[_Order, Sequence[Statement]]] = []
         for order in batch:
             try:
                 prepared.append((order, order.prepare()))
             except Exception as error:
-                self._failed(order, error)
+                ends.append((order, self._count_failure(error)))
         if not prepared:
-            return
+            return ends
         try:
             counts = self._commit([statements for _, statements in prepared])
         except Exception as error:
             if len(prepared) == 1:
-                self._failed(prepared[0][0], error)
-                return
-            for order, _ in prepared:  # the fault of one is not that of the others
-                self._write([order])
-            return
-        known = self._statistics
-        self._statistics = WriterStatistics(known.orders + len(prepared), known.failed, known.commits + 1)
-        for (order, _), count in zip(prepared, counts, strict=True):
-            order.done.set_result(count)
+                return [*ends, (prepared[0][0], self._count_failure(error))]
+            # The fault of one is not that of the others.
+            return [*ends, *itertools.chain.from_iterable(self._write([order]) for order, _ in prepared)]
+        self._count(len(prepared))
+        return [*ends, *((order, count) for (order, _), count in zip(prepared, counts, strict=True))]
 
     def _commit(self, orders: Sequence[Sequence[Statement]]) -> list[int]:
         if self._database is None:
@@ -154,11 +190,20 @@ class Writer:
             raise
         return counts
 
-    def _failed(self, order: _Order, error: Exception) -> None:
+    def _count(self, orders: int) -> None:
+        known = self._statistics
+        self._statistics = WriterStatistics(known.orders + orders, known.failed, known.commits + 1)
+
+    def _count_failure(self, error: Exception) -> Exception:
         log.debug("An order to the journal failed.", exc_info=error)
         known = self._statistics
         self._statistics = WriterStatistics(known.orders, known.failed + 1, known.commits)
-        order.done.set_exception(error)
+        return error
+
+    def _let_go(self) -> None:
+        with self._turn, contextlib.suppress(sqlite3.Error):
+            if self._database is not None:
+                self._database.close()
 
     def __repr__(self) -> str:
         now = self._statistics

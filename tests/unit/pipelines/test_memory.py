@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import pytest
 
 from dspex_lab.errors import Cancelled
 from dspex_lab.pipelines import StepMetrics, each, native, parallel, predict, when
@@ -29,24 +31,35 @@ class Notebook:
 
     async def keep(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics) -> None:
         await asyncio.sleep(0)
+        self.keep_here(key, outputs, metrics)
+
+    def keep_here(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics) -> None:
         self.kept[key] = dict(outputs)
 
 
-def run(stage: Stage, memory: Notebook, steps: dict[str, Any], **inputs: Any) -> tuple[dict[str, Any], PlanRun]:
-    """The fields of the pipeline of ``steps``, run with that memory."""
-    made = stage.pipeline(**steps)
-    work = PlanRun(
-        made.plan,
-        stage.router,
-        RunSettings("1" * 32),
-        emit=stage.router.hub.emit,
-        clock=stage.router.clock,
-        memory=memory,
-    )
-    return stage.portal.run(work.run, inputs), work
+RunWith = Callable[..., tuple[dict[str, Any], PlanRun]]
 
 
-def test_every_finished_step_is_kept_under_its_place(stage: Stage) -> None:
+@pytest.fixture(params=[False, True], ids=["on the loop", "on walks"])
+def run(request: pytest.FixtureRequest, stage: Stage) -> RunWith:
+    """Runs steps with a memory, and gives their fields. Every property holds wherever plain functions run."""
+
+    def run_with(memory: Notebook, steps: dict[str, Any], **inputs: Any) -> tuple[dict[str, Any], PlanRun]:
+        work = PlanRun(
+            stage.pipeline(**steps).plan,
+            stage.router,
+            RunSettings("1" * 32),
+            emit=stage.router.hub.emit,
+            clock=stage.router.clock,
+            memory=memory,
+            threads=stage.portal.threads if request.param else None,
+        )
+        return stage.portal.run(work.run, inputs), work
+
+    return run_with
+
+
+def test_every_finished_step_is_kept_under_its_place(stage: Stage, run: RunWith) -> None:
     """Leaves and decisions are kept, each execution under a key of its own."""
     memory = Notebook()
     steps = {
@@ -54,7 +67,7 @@ def test_every_finished_step_is_kept_under_its_place(stage: Stage) -> None:
         "reply": when(lambda s: s.q == "x", then=native(lambda q: q), otherwise=native(lambda q: "no")),
         "both": parallel(a=native(lambda q: q), b=native(lambda q: q * 2)),
     }
-    run(stage, memory, steps, items=[1, 2], q="x")
+    run(memory, steps, items=[1, 2], q="x")
     assert memory.kept == {
         "rows[0]/rows.item": {"rows": 2},
         "rows[1]/rows.item": {"rows": 3},
@@ -65,10 +78,10 @@ def test_every_finished_step_is_kept_under_its_place(stage: Stage) -> None:
     }
 
 
-def test_what_is_known_does_not_run_again(stage: Stage) -> None:
+def test_what_is_known_does_not_run_again(stage: Stage, run: RunWith) -> None:
     """A remembered step gives its outputs and figures without running, and says that it was resumed."""
     memory = Notebook(first={"first": "known"})
-    fields, work = run(stage, memory, {"first": predict("q -> first"), "second": native(lambda first: first)}, q="x")
+    fields, work = run(memory, {"first": predict("q -> first"), "second": native(lambda first: first)}, q="x")
     assert fields == {"first": "known", "second": "known"}
     assert (stage.backend.calls, list(memory.kept)) == ([], ["second"])
     assert work.metrics["first"].duration_s == 2.0
@@ -78,31 +91,31 @@ def test_what_is_known_does_not_run_again(stage: Stage) -> None:
     ]
 
 
-def test_a_decision_is_not_asked_twice(stage: Stage) -> None:
+def test_a_decision_is_not_asked_twice(stage: Stage, run: RunWith) -> None:
     """A condition that would now say otherwise is not asked: the run goes on as it went."""
     memory = Notebook(**{"reply?": {DECISION: True}})
     steps = {"reply": when(lambda s: 1 / 0, then=native(lambda: "then"), otherwise=native(lambda: "otherwise"))}
-    assert run(stage, memory, steps)[0] == {"reply": "then"}
+    assert run(memory, steps)[0] == {"reply": "then"}
 
 
-def test_items_that_are_known_do_not_run_again(stage: Stage) -> None:
+def test_items_that_are_known_do_not_run_again(stage: Stage, run: RunWith) -> None:
     """Each item has a place of its own."""
     memory = Notebook(**{"rows[1]/rows.item": {"rows": "known"}})
-    fields, _ = run(stage, memory, {"rows": each(native(lambda item: item), over="items")}, items=[1, 2, 3])
+    fields, _ = run(memory, {"rows": each(native(lambda item: item), over="items")}, items=[1, 2, 3])
     assert fields == {"rows": [1, "known", 3]}
 
 
-def test_nothing_starts_before_what_it_needs_is_kept(stage: Stage) -> None:
+def test_nothing_starts_before_what_it_needs_is_kept(stage: Stage, run: RunWith) -> None:
     """A step whose outputs cannot be kept has no dependants."""
 
     class Broken(Notebook):
-        async def keep(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics) -> None:
+        def keep_here(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics) -> None:
             raise Cancelled("The disk is full.")
 
     begun: list[str] = []
     steps = {"first": native(lambda q: q), "second": native(lambda first: begun.append(first))}
     try:
-        run(stage, Broken(), steps, q="x")
+        run(Broken(), steps, q="x")
     except Cancelled:
         assert begun == []
     else:

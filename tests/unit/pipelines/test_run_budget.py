@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from dspex_lab.calls import Usage
-from dspex_lab.errors import BudgetExceeded, ConfigurationError, PipelineError
+from dspex_lab.errors import BudgetExceeded, ConfigurationError, ModelError, PipelineError
 from dspex_lab.pipelines import native, predict
 from dspex_lab.router import Budget
 from dspex_lab.testing.stage import Stage
@@ -49,3 +51,41 @@ def test_what_is_no_budget_is_refused(stage: Stage) -> None:
     """A number is not enough: of what?"""
     with pytest.raises(ConfigurationError, match="no budget"):
         stage.pipeline(a=native(lambda q: q)).options(budget=100)
+
+
+def test_functions_go_straight_where_only_models_are_counted(stage: Stage) -> None:
+    """A budget of tokens is no reason to wait for the event loop."""
+    is_open, is_held = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        is_held.set()
+        is_open.wait(10)
+
+    holding = threading.Thread(target=lambda: stage.portal.call_soon(hold))
+    holding.start()
+    assert is_held.wait(10)
+    made = stage.pipeline(a=native(lambda q: q), b=native(lambda a: a)).options(budget=Budget(max_tokens_total=1))
+    assert made.submit(q="?").result(10).b == "?"
+    is_open.set()
+    holding.join(10)
+
+
+def test_a_function_is_left_when_the_time_of_its_run_is_up(stage: Stage) -> None:
+    """A deadline holds for functions that block, too."""
+    is_open = threading.Event()
+    made = stage.pipeline(a=native(lambda q: is_open.wait(10))).options(budget=Budget(deadline_s=0.05))
+    with pytest.raises(PipelineError, match="took longer"):
+        made.submit(q="?").result(10)
+    is_open.set()
+
+
+def test_the_model_in_place_of_a_function_is_charged(stage: Stage) -> None:
+    """What follows a function that failed on its way is paid from the same account."""
+
+    def fail(q: str) -> str:
+        raise ModelError("no", retryable=True)
+
+    steps = {"a": native(fail, retry=0, fallback=[predict("q -> a")]), "b": predict("a -> b")}
+    run = stage.pipeline(**steps).options(budget=Budget(max_tokens_total=15)).submit(q="?")
+    with pytest.raises(PipelineError, match="15 tokens of the 15"):
+        run.result(10)

@@ -112,3 +112,68 @@ def test_several_writers_lose_nothing(path: Path) -> None:
     for one in writers:
         one.close()
     assert len(rows(path)) == 100
+
+
+def test_who_waits_anyway_writes_by_himself(writer: Writer, path: Path) -> None:
+    """Where nothing else is to be written there is no other thread in it, and the rows are durable."""
+    assert writer.write(lambda: [*insert(1), *insert(2)]) == 2
+    assert (rows(path), writer.has_begun, writer.statistics().commits) == ([1, 2], False, 1)
+
+
+def test_who_writes_by_himself_does_not_go_before_others(writer: Writer, path: Path) -> None:
+    """What was submitted before is written before."""
+    gate = threading.Event()
+
+    def held() -> Sequence[Statement]:
+        gate.wait(10)
+        return insert(0)
+
+    writer.submit(held)
+    late = threading.Thread(target=writer.write, args=(partial(insert, 1),))
+    late.start()
+    gate.set()
+    late.join(10)
+    assert rows(path) == [0, 1]
+
+
+def test_many_who_wait_share_commits(writer: Writer, path: Path) -> None:
+    """While one of them writes, the others come together."""
+    threads = [threading.Thread(target=writer.write, args=(partial(insert, number),)) for number in range(20)]
+    gate, is_held = threading.Event(), threading.Event()
+
+    def held() -> Sequence[Statement]:
+        is_held.set()
+        gate.wait(10)
+        return ()
+
+    holding = threading.Thread(target=writer.write, args=(held,))
+    holding.start()
+    assert is_held.wait(10)
+    for one in threads:
+        one.start()
+    while writer.statistics().waiting < len(threads):
+        gate.wait(0.001)
+    gate.set()
+    for one in (holding, *threads):
+        one.join(10)
+    assert sorted(rows(path)) == list(range(20))
+    assert writer.statistics().commits == 2
+
+
+def test_an_order_written_by_oneself_fails_where_it_was_given(writer: Writer, path: Path) -> None:
+    """And leaves no trace."""
+    with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+        writer.write(lambda: [*insert(1), ("INSERT INTO nowhere VALUES (1)", ())])
+    with pytest.raises(ZeroDivisionError):
+        writer.write(broken)
+    assert writer.write(partial(insert, 2)) == 1
+    assert (rows(path), writer.statistics().failed) == ([2], 2)
+
+
+def test_nothing_is_written_after_the_end(writer: Writer, path: Path) -> None:
+    """By nobody, and nothing waits."""
+    writer.write(partial(insert, 1))
+    writer.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        writer.write(partial(insert, 2))
+    assert rows(path) == [1]
