@@ -33,6 +33,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "validate",
         "when",
     ),
+    "dspex_lab.widgets": ("show_metrics", "show_pools", "show_trace"),
     "dspex_lab.signatures": (
         "CompiledSignature",
         "Serializable",

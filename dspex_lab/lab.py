@@ -24,6 +24,7 @@ from dspex_lab.calls import LmSpec, Needs
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import ConfigurationError, HostUnavailable, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
+from dspex_lab.observer import HostObserver
 from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
@@ -57,6 +58,8 @@ class Lab:
         self.hub = EventHub(self.clock)
         self.portal = Portal()
         self.backend: Backend = backend or self.portal.call_soon(self._kernel_backend)
+        #: For who only looks: panels ask through it.
+        self.observer = HostObserver(self.settings, self.portal, self.backend)
         self.router = Router(
             self.backend,
             self._lm_spec(),
@@ -297,6 +300,7 @@ class Lab:
         atexit.unregister(self.close)
         self.launcher.leave_all()
         self.batches.close()
+        self.observer.close()
         self.portal.run(self.backend.aclose)
         self.portal.close()
         self.router.caches.close()

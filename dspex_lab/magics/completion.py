@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dspex_lab.magics.lab_magic import COMMANDS
+from dspex_lab.magics.panel_commands import PANELS
 from dspex_lab.magics.pipeline_line import FLAGS
 from dspex_lab.pipelines.constructors import CONSTRUCTORS, StepOptions
 from dspex_lab.settings import PoolSpec, default_pools
@@ -130,6 +131,8 @@ def _lab_words(line: str) -> tuple[str, Iterable[str]]:
     pools = [spec.name for spec in default_pools()]
     if len(words) == 2 and words[0] in ("start", "pools"):
         return words[1], [*pools, *(_POOL_VERBS if words[0] == "pools" else ())]
+    if words[0] == "panel" and len(words) == 2:
+        return words[1], PANELS
     if words[0] == "jobs" and len(words) == 2:
         return words[1], ["cancel"]
     if words[0] == "pools" and words[1] in ("restart", "remove"):

@@ -1,4 +1,4 @@
-"""``%lab``: questions and orders in one line: status, start, stop, lm, pools, jobs, runs, logs, connect, help."""
+"""``%lab``: questions and orders in one line; ``%lab help`` lists them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dspex_lab.calls import LmSpec
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics import help as help_texts
+from dspex_lab.magics.panel_commands import show_panel
 from dspex_lab.pipelines import run_table
 from dspex_lab.settings import PoolSpec
 
@@ -233,6 +234,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "pools": _pools,
     "jobs": _jobs,
     "runs": _runs,
+    "panel": show_panel,
     "logs": _logs,
     "connect": _connect,
     "help": _help,
