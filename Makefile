@@ -51,7 +51,7 @@ check: extension                  ## lint, types, architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/unit/test_architecture.py
-	cd extension && node_modules/.bin/tsc --noEmit && node_modules/.bin/biome ci --error-on-warnings --colors=off
+	cd extension && node_modules/.bin/tsc --noEmit && node_modules/.bin/tsc -p tsconfig.static.json && node_modules/.bin/biome ci --error-on-warnings --colors=off
 
 format: extension
 	$(BIN)/ruff check --fix .

@@ -12,9 +12,9 @@ from dspex_lab.errors import LabError
 from dspex_lab.server.feed import Feed
 from dspex_lab.server.host_client import HostClient
 from dspex_lab.server.limits import RateLimit, RateLimiter
-from dspex_lab.server.messages import pools_message
 from dspex_lab.server.trace_file import TraceFile
 from dspex_lab.settings import Settings
+from dspex_lab.widgets.pools_state import pools_message
 
 __all__ = ["LIST_LENGTH", "Api", "open_api"]
 

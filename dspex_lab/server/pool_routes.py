@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dspex_lab.server.handler import ApiHandler, answers
-from dspex_lab.server.messages import pools_message
+from dspex_lab.widgets.pools_state import pools_message
 
 __all__ = ["HostStopHandler", "LogsHandler", "PoolOrderHandler", "PoolsHandler", "PoolsStartHandler", "StatusHandler"]
 

@@ -18,7 +18,14 @@ from dspex_lab.server.pool_routes import (
     PoolsStartHandler,
     StatusHandler,
 )
-from dspex_lab.server.run_routes import RunCancelHandler, RunHandler, RunsHandler, TraceHandler, TracesHandler
+from dspex_lab.server.run_routes import (
+    RunCancelHandler,
+    RunHandler,
+    RunsHandler,
+    SpanHandler,
+    TraceHandler,
+    TracesHandler,
+)
 
 __all__ = ["ROUTES", "add_routes"]
 
@@ -37,6 +44,7 @@ ROUTES: Final[tuple[tuple[str, type[ApiHandler]], ...]] = (
     (f"runs/{_ID}/cancel", RunCancelHandler),
     ("traces", TracesHandler),
     (f"traces/{_ID}", TraceHandler),
+    (f"traces/{_ID}/spans/{_ID}", SpanHandler),
     ("events", EventsHandler),
     ("lint", LintHandler),
     ("complete", CompleteHandler),

@@ -9,7 +9,7 @@ from tornado import web
 
 from dspex_lab.server.handler import ApiHandler, answers
 
-__all__ = ["RunCancelHandler", "RunHandler", "RunsHandler", "TraceHandler", "TracesHandler"]
+__all__ = ["RunCancelHandler", "RunHandler", "RunsHandler", "SpanHandler", "TraceHandler", "TracesHandler"]
 
 _MAX_ROWS = 1_000
 
@@ -52,11 +52,22 @@ class TracesHandler(ApiHandler):
 
 
 class TraceHandler(ApiHandler):
-    """``GET traces/ID``: the spans of one trace."""
+    """``GET traces/ID``: one trace, as its waterfall shows it."""
 
     @answers
     async def get(self, trace_id: str) -> dict[str, Any]:
-        spans = await self.api.traces.trace(trace_id)
-        if spans is None:
+        trace = await self.api.traces.trace(trace_id)
+        if trace is None:
             raise web.HTTPError(HTTPStatus.NOT_FOUND, f"There is no trace {trace_id}.")
-        return {"trace_id": trace_id, "spans": spans}
+        return trace
+
+
+class SpanHandler(ApiHandler):
+    """``GET traces/ID/spans/ID``: all attributes of one span."""
+
+    @answers
+    async def get(self, trace_id: str, span_id: str) -> dict[str, Any]:
+        attributes = await self.api.traces.span(trace_id, span_id)
+        if attributes is None:
+            raise web.HTTPError(HTTPStatus.NOT_FOUND, f"There is no span {span_id}.")
+        return {"attributes": attributes}

@@ -17,6 +17,7 @@ from dspex_lab.telemetry import RunRecord, TraceReader, TraceSummary
 from dspex_lab.telemetry.run_view import RunView
 from dspex_lab.telemetry.run_view.formats import error_title
 from dspex_lab.widgets.panel_state import state_message
+from dspex_lab.widgets.trace_state import span_attributes, trace_message
 
 __all__ = ["TraceFile", "run_row", "trace_row"]
 
@@ -45,9 +46,13 @@ class TraceFile:
         """The latest traces, newest first."""
         return await self._read(lambda reader: [trace_row(one) for one in reader.traces(limit)], [])
 
-    async def trace(self, trace_id: str) -> list[dict[str, Any]] | None:
-        """The spans of one trace; None when there is none of that id."""
-        return await self._read(lambda reader: [one.to_dict() for one in reader.spans(trace_id)] or None, None)
+    async def trace(self, trace_id: str) -> dict[str, Any] | None:
+        """One trace as its waterfall shows it; None when there is none of that id."""
+        return await self._read(lambda reader: self._trace(reader, trace_id), None)
+
+    async def span(self, trace_id: str, span_id: str) -> dict[str, Any] | None:
+        """All attributes of one span, of which its trace may tell but the beginnings; None when there is none."""
+        return await self._read(lambda reader: _attributes(reader, trace_id, span_id), None)
 
     def _run(self, reader: TraceReader, run_id: str) -> dict[str, Any] | None:
         record = reader.run(run_id)
@@ -57,6 +62,13 @@ class TraceFile:
         for event in reader.events(run_id):
             view = view.apply(event)
         return {**run_row(record), "state": state_message(view, now=self._clock.now(), can_cancel=not view.is_over)}
+
+    def _trace(self, reader: TraceReader, trace_id: str) -> dict[str, Any] | None:
+        spans = reader.spans(trace_id)
+        if not spans:
+            return None
+        run = reader.run(trace_id)
+        return trace_message(spans, now=self._clock.now(), is_running=run is not None and run.status == "running")
 
     async def _read(self, ask: Callable[[TraceReader], T], otherwise: T) -> T:
         return await asyncio.to_thread(self._ask, ask, otherwise)
@@ -87,6 +99,10 @@ class TraceFile:
         """Let go of the file."""
         with self._lock:
             self._close()
+
+
+def _attributes(reader: TraceReader, trace_id: str, span_id: str) -> dict[str, Any] | None:
+    return next((span_attributes(one) for one in reader.spans(trace_id) if one.span_id == span_id), None)
 
 
 def run_row(run: RunRecord) -> dict[str, Any]:

@@ -1,40 +1,11 @@
-/** What the server tells, as `dspex_lab/server/` writes it. Types alone; times in seconds, moments since the epoch. */
+/** What the server tells, as `dspex_lab/server/` writes it. Times in seconds, moments since the epoch. */
+
+import type { Pool } from "../../../dspex_lab/widgets/static/pool_card.js";
+import type { PoolHost as Host } from "../../../dspex_lab/widgets/static/pools_view.js";
+
+export type { Host, Pool };
 
 export type Status = "pending" | "running" | "waiting" | "succeeded" | "failed" | "cancelled" | "skipped";
-
-export interface Worker {
-  id: string;
-  state: string;
-  pid: number | null;
-  in_flight: number;
-  calls_done: number;
-  rss_bytes: number;
-  cpu_s: number;
-}
-
-export interface Pool {
-  name: string;
-  size: number;
-  queued: number;
-  in_flight: number;
-  submitted: number;
-  succeeded: number;
-  failed: number;
-  cancelled: number;
-  lost_workers: number;
-  trouble: string | null;
-  device: string;
-  rss_bytes: number;
-  workers: Worker[];
-}
-
-export interface Host {
-  id: string;
-  pid: number;
-  uptime_s: number;
-  clients: { name: string; pid: number; in_flight: number }[];
-  in_flight: number;
-}
 
 export interface Run {
   run_id: string;
@@ -45,6 +16,8 @@ export interface Run {
   trace_id: string;
   error: string;
 }
+
+export const isUnderWay = ({ status }: Pick<Run, "status">): boolean => status === "running" || status === "waiting";
 
 export interface Trace {
   trace_id: string;

@@ -2,7 +2,7 @@
 
 import { Signal } from "@lumino/signaling";
 import type { Client } from "../api/client.js";
-import type { Run, Topic, Topics } from "../api/shapes.js";
+import type { Topic, Topics } from "../api/shapes.js";
 import { keepLine, type LineState } from "./line.js";
 
 const NOTHING: Topics = { pools: { problem: "" }, runs: { problem: "" }, traces: { problem: "" } };
@@ -63,8 +63,8 @@ export class LabModel {
     return this.client.post("host/stop");
   }
 
-  cancelRun(run: Run): Promise<unknown> {
-    return this.client.post(`runs/${run.run_id}/cancel`);
+  cancelRun(runId: string): Promise<unknown> {
+    return this.client.post(`runs/${runId}/cancel`);
   }
 
   private hear<T extends Topic>(topic: T, value: Topics[T]): void {

@@ -14,7 +14,7 @@ class PoolRow implements Row<Pool> {
   private readonly more = element("div", "side-more");
   private readonly trouble = element("div", "side-error");
 
-  constructor() {
+  constructor(readonly open: () => void) {
     const line = this.node.appendChild(element("div", "side-line"));
     line.append(this.name, this.workers, this.held);
     this.node.append(this.places, this.more, this.trouble);
@@ -24,7 +24,7 @@ class PoolRow implements Row<Pool> {
   set(pool: Pool): void {
     setText(this.name, pool.name);
     setText(this.workers, `${pool.workers.length} of ${pool.size}`);
-    setText(this.held, pool.workers.length ? memory(pool.rss_bytes) : "");
+    setText(this.held, pool.rss_bytes ? memory(pool.rss_bytes) : "");
     setText(this.more, this.calls(pool));
     setText(this.trouble, pool.trouble ?? "");
     this.trouble.hidden = !pool.trouble;
@@ -58,9 +58,9 @@ class PoolRow implements Row<Pool> {
   }
 }
 
-export const makePoolList = (): RowList<Pool> =>
+export const makePoolList = (onOpen: () => void): RowList<Pool> =>
   new RowList<Pool>(
     "Pools",
     (pool) => pool.name,
-    () => new PoolRow(),
+    () => new PoolRow(onOpen),
   );

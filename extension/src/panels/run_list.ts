@@ -1,7 +1,7 @@
 /** The latest runs of all notebooks: state, name, when, how long, and Cancel while they go. */
 
 import { element, Icon, seconds, setText, ticking } from "../../../dspex_lab/widgets/static/elements.js";
-import type { Run } from "../api/shapes.js";
+import { isUnderWay, type Run } from "../api/shapes.js";
 import { ago } from "./figures.js";
 import { type Row, RowList } from "./row_list.js";
 
@@ -10,14 +10,14 @@ export interface RunActions {
   cancel(run: Run): Promise<unknown>;
 }
 
-const isUnderWay = (run: Run) => run.status === "running" || run.status === "waiting";
-
 class RunRow implements Row<Run> {
   readonly node = element("li", "side-run");
   private readonly icon = new Icon();
   private readonly name = element("span", "side-name");
   private readonly when = element("span", "side-when");
   private readonly took = element("span", "side-took");
+  private readonly under = element("div", "side-under");
+  private readonly state = element("span", "side-more");
   private readonly error = element("div", "side-error");
   private readonly button = document.createElement("button");
   private run: Run | null = null;
@@ -28,8 +28,9 @@ class RunRow implements Row<Run> {
     this.button.type = "button";
     this.button.className = "dspex-side-button";
     this.button.addEventListener("click", () => this.cancel());
-    line.append(this.icon.node, this.name, this.when, this.took, this.button);
-    this.node.append(this.error);
+    line.append(this.icon.node, this.name, this.when, this.took);
+    this.under.append(this.state, this.button);
+    this.node.append(this.under, this.error);
   }
 
   set(run: Run): void {
@@ -37,10 +38,11 @@ class RunRow implements Row<Run> {
     if (!isUnderWay(run)) this.isCancelling = false;
     this.icon.set(run.status);
     setText(this.name, run.pipeline || "run");
-    setText(this.error, run.error);
-    this.error.hidden = !run.error;
+    setText(this.error, run.status === "failed" ? run.error : "");
+    this.error.hidden = !this.error.textContent;
     this.node.classList.toggle("dspex-is-running", isUnderWay(run));
-    this.button.hidden = !isUnderWay(run);
+    this.under.hidden = !isUnderWay(run);
+    setText(this.state, run.status === "waiting" ? "waits for an answer" : run.status);
     this.button.disabled = this.isCancelling;
     setText(this.button, this.isCancelling ? "Cancelling…" : "Cancel");
     this.button.setAttribute("aria-label", `Cancel ${run.pipeline || "the run"}`);

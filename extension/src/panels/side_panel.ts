@@ -1,7 +1,8 @@
 /** Pools, runs and traces of all notebooks, one below the other. */
 
-import { SidePanel } from "@jupyterlab/ui-components";
-import type { Run, Trace } from "../api/shapes.js";
+import { CommandToolbarButton, SidePanel } from "@jupyterlab/ui-components";
+import type { CommandRegistry } from "@lumino/commands";
+import { Commands } from "../commands.js";
 import type { LabModel } from "../models/lab_model.js";
 import { labIcon } from "./icon.js";
 import { makePoolList } from "./pool_list.js";
@@ -9,13 +10,7 @@ import { makeRunList } from "./run_list.js";
 import { Section } from "./section.js";
 import { makeTraceList } from "./trace_list.js";
 
-export interface SideActions {
-  openRun(run: Run): void;
-  cancelRun(run: Run): Promise<unknown>;
-  openTrace(trace: Trace): void;
-}
-
-export function makeSidePanel(model: LabModel, actions: SideActions): SidePanel {
+export function makeSidePanel(model: LabModel, commands: CommandRegistry): SidePanel {
   const panel = new SidePanel();
   panel.id = "dspex-lab-side";
   panel.addClass("dspex-side");
@@ -23,36 +18,28 @@ export function makeSidePanel(model: LabModel, actions: SideActions): SidePanel 
   panel.title.caption = "DSPex Lab: pools, runs and traces";
   panel.node.setAttribute("role", "region");
   panel.node.setAttribute("aria-label", "DSPex Lab");
-  const runs = makeRunList({ open: actions.openRun, cancel: actions.cancelRun });
-  panel.addWidget(
-    new Section(
-      "Pools",
-      "pools",
-      model,
-      makePoolList(),
-      () => model.get("pools").pools ?? [],
-      () => "No pool host runs. The first call of a notebook starts one.",
-    ),
+  const pools = new Section(
+    "Pools",
+    "pools",
+    model,
+    makePoolList(() => void commands.execute(Commands.openPools)),
+    () => model.get("pools").pools ?? [],
+    () => "No pool host runs. The first call of a notebook starts one.",
   );
-  panel.addWidget(
-    new Section(
-      "Runs",
-      "runs",
-      model,
-      runs,
-      () => model.get("runs").runs ?? [],
-      () => "No notebook has run a pipeline yet.",
-    ),
+  for (const id of [Commands.startPools, Commands.stopHost]) {
+    pools.toolbar.addItem(id, new CommandToolbarButton({ commands, id, label: "" }));
+  }
+  panel.addWidget(pools);
+  const runs = makeRunList({
+    open: (run) => void commands.execute(Commands.openRun, { run_id: run.run_id }),
+    cancel: (run) => model.cancelRun(run.run_id),
+  });
+  const runsOf = () => model.get("runs").runs ?? [];
+  panel.addWidget(new Section("Runs", "runs", model, runs, runsOf, () => "No notebook has run a pipeline yet."));
+  const traces = makeTraceList(
+    (trace) => void commands.execute(Commands.openTrace, { trace_id: trace.trace_id, name: trace.name }),
   );
-  panel.addWidget(
-    new Section(
-      "Traces",
-      "traces",
-      model,
-      makeTraceList(actions.openTrace),
-      () => model.get("traces").traces ?? [],
-      () => "No call has left a trace yet.",
-    ),
-  );
+  const tracesOf = () => model.get("traces").traces ?? [];
+  panel.addWidget(new Section("Traces", "traces", model, traces, tracesOf, () => "No call has left a trace yet."));
   return panel;
 }

@@ -17,7 +17,8 @@ class TraceRow implements Row<Trace> {
   constructor(private readonly onOpen: (trace: Trace) => void) {
     const line = this.node.appendChild(element("div", "side-line"));
     line.append(this.icon.node, this.name, this.when, this.took);
-    this.node.append(this.spans);
+    const under = this.node.appendChild(element("div", "side-under"));
+    under.append(this.spans);
   }
 
   set(trace: Trace): void {

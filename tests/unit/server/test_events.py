@@ -66,7 +66,7 @@ def test_every_topic_is_told_without_a_host(server: Server) -> None:
         told = events(response)
         values = dict(next(told) for _ in range(3))
     assert values == {
-        "pools": {"host": None, "pools": [], "problem": ""},
+        "pools": {"host": None, "pools": [], "calls": [], "trouble": "", "problem": ""},
         "runs": {"runs": [], "problem": ""},
         "traces": {"traces": [], "problem": ""},
     }

@@ -126,7 +126,7 @@ def test_a_body_that_is_no_json_is_refused(server: Server) -> None:
     assert answer.status_code == 400
 
 
-@pytest.mark.parametrize("path", ["runs/nothing", "traces/nothing"])
+@pytest.mark.parametrize("path", ["runs/nothing", "traces/nothing", "traces/t/spans/nothing"])
 def test_what_is_not_there_is_not_found(server: Server, path: str) -> None:
     """404 with a word."""
     answer = server.ask(path, Authorization=f"token {TOKEN}")

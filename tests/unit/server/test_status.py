@@ -17,7 +17,7 @@ def test_without_a_host_it_says_so_and_starts_none(server: Server) -> None:
     """``is_running`` is false, however often it is asked, and the runtime folder stays as it was."""
     before = sorted(server.site.folder.iterdir())
     assert [server.status() for _ in range(3)] == [{"is_running": False, "status": None}] * 3
-    assert server.get("pools") == {"host": None, "pools": []}
+    assert server.get("pools") == {"host": None, "pools": [], "calls": [], "trouble": ""}
     assert server.get("logs") == {"logs": {}}
     assert server.get("runs") == {"runs": []}
     assert server.get("traces") == {"traces": []}

@@ -91,7 +91,10 @@ async def test_traces_are_told_with_their_spans(file: TraceFile, store: TraceSto
         {"trace_id": "u", "name": "call", "start": 20.0, "duration_s": 1.0, "spans": 1, "errors": 0},
         {"trace_id": "t", "name": "cell", "start": 10.0, "duration_s": 2.0, "spans": 2, "errors": 1},
     ]
-    assert [one["span_id"] for one in await file.trace("t") or ()] == ["a", "b"]
+    told = await file.trace("t")
+    assert told is not None
+    assert [(one["id"], one["parent"]) for one in told["spans"]] == [("a", None), ("b", "a")]
+    assert (told["status"], await file.span("t", "b"), await file.span("t", "x")) == ("ok", {}, None)
 
 
 async def test_a_store_that_was_set_aside_is_not_read_on(
