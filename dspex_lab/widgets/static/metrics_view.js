@@ -284,7 +284,7 @@ export class MetricsView {
       fg: colourOf(this.root, "var(--fg)"),
       faint: colourOf(this.root, "var(--faint)"),
       line: colourOf(this.root, "var(--line)"),
-      bg: colourOf(this.root, "var(--bg)"),
+      bg: colourOf(this.root, "var(--paper)"),
       bad: colourOf(this.root, "var(--bad)"),
       series: Array.from({ length: SERIES_COLOURS }, (_, number) => colourOf(this.root, `var(--series-${number})`)),
       font: getComputedStyle(this.root).fontFamily,

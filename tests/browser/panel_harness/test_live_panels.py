@@ -101,7 +101,7 @@ def test_charts_are_plotlys_and_come_from_the_kernel(open_notebook: OpenNotebook
     cell = _run(notebook, ".dspex-metrics")
     expect(cell.locator(".dspex-mv-plot .main-svg").first).to_be_visible(timeout=60_000)
     assert [url for url in asked if "plotly" in url or "cdn" in url] == []
-    notebook.page.wait_for_timeout(500)
+    _set_theme(notebook, "JupyterLab Light")
     notebook.screenshot("metrics-jupyterlab-light", cell)
     _set_theme(notebook, "JupyterLab Dark")
     notebook.screenshot("metrics-jupyterlab-dark", cell)
@@ -111,7 +111,7 @@ def test_a_trace_is_shown_and_read_by_keyboard(open_notebook: OpenNotebook) -> N
     """JupyterLab's shortcuts leave the tree its keys."""
     show = "from dspex_lab.widgets.trace_panel import show_spans; show_spans(support_trace())"
     notebook = open_notebook([f"{SET_UP}; {show}"])
-    cell = _run(notebook, ".dspex-trace")
+    cell = _run(notebook, ".dspex-waterfall")
     tree = cell.get_by_role("tree")
     notebook.wait_for_end(cell)
     notebook.page.wait_for_timeout(500)  # JupyterLab gives the cell that was started the focus, once, when it likes
@@ -120,6 +120,7 @@ def test_a_trace_is_shown_and_read_by_keyboard(open_notebook: OpenNotebook) -> N
         notebook.page.keyboard.press(key)
     expect(cell.get_by_role("region", name="Details of triage")).to_be_visible()
     notebook.page.keyboard.press("f")
+    _set_theme(notebook, "JupyterLab Light")
     notebook.screenshot("trace-jupyterlab-light", cell)
     _set_theme(notebook, "JupyterLab Dark")
     notebook.screenshot("trace-jupyterlab-dark", cell)

@@ -34,9 +34,8 @@ def _state(name: str) -> Mapping[str, Any]:
 
 
 def _open(page: Page, name: str, state: Mapping[str, Any] | None = None, *, theme: str = "light") -> None:
-    open_stage(
-        page, f"{name}_view.js", VIEWS[name], ("panel.css", f"{name}_view.css"), state or _state(name), theme=theme
-    )
+    styles = ("tokens.css", "panel.css", f"{name}_view.css")
+    open_stage(page, f"{name}_view.js", VIEWS[name], styles, state or _state(name), theme=theme)
 
 
 def _draw_with_plotly(page: Page) -> None:
