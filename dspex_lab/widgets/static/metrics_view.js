@@ -181,8 +181,6 @@ export class MetricsView {
     this.actions.plotly().then(
       (plotly) => {
         this.plotly = plotly;
-        for (const { box } of this.charts.values()) box.replaceChildren();
-        this.runs.chart.replaceChildren();
         this.draw();
       },
       (error) => {
@@ -226,6 +224,7 @@ export class MetricsView {
       const highest = chart.unit === "s" ? seconds(most) : `${shortNumber(most)} ${chart.unit}`;
       box.setAttribute("aria-label", `${chart.title} over ${this.span.selectedOptions[0]?.text}: at most ${highest}`);
       if (this.plotly) {
+        box.querySelector(".dspex-mv-plain")?.remove();
         const { data, layout } = plotlyChart(chart, rows, this.theme());
         this.plotly.react(box, data, layout, CONFIG);
       } else drawPlain(box, chart);

@@ -226,7 +226,7 @@ export class PoolCard {
     if (pool.workers.length) facts.push(["Memory", `${memoryText(pool.rss_bytes)}${limit}`, false]);
     if (pool.cpu_percent !== null) facts.push(["CPU", `${Math.round(pool.cpu_percent)} %`, false]);
     if (pool.gpu) facts.push(["GPU", gpuText(pool.gpu), false]);
-    if (pool.gpu_memory_bytes) facts.push(["GPU memory of it", memoryText(pool.gpu_memory_bytes), false]);
+    if (pool.gpu_memory_bytes) facts.push(["Its GPU memory", memoryText(pool.gpu_memory_bytes), false]);
     const known = new Map([...this.facts.children].map((node) => [node.firstElementChild?.textContent, node]));
     this.facts.replaceChildren(
       ...facts.map(([title, text, isMarked]) => {
@@ -249,8 +249,8 @@ export class PoolCard {
         worker.state,
         countText(worker.in_flight),
         countText(worker.calls_done),
-        memoryText(worker.rss_bytes),
-        worker.cpu_percent === null ? `${worker.cpu_s.toFixed(1)} s` : `${Math.round(worker.cpu_percent)} %`,
+        worker.rss_bytes ? memoryText(worker.rss_bytes) : "",
+        worker.cpu_percent === null ? (worker.cpu_s ? `${worker.cpu_s.toFixed(1)} s` : "") : `${Math.round(worker.cpu_percent)} %`,
         worker.pid === null ? "" : String(worker.pid),
       ];
       texts.forEach((text, place) => {
