@@ -32,6 +32,7 @@ from dspex_lab.shelf import Shelf
 from dspex_lab.telemetry import Cells, Recorder, Trace, TraceLibrary
 from dspex_lab.telemetry.events import EventHub, Observer
 from dspex_lab.telemetry.host_view import HostView
+from dspex_lab.wire.messages import RUN_CANCEL, Notice
 
 __all__ = ["Lab", "cell_ended", "cells", "current_lab", "use_lab", "warm_up"]
 
@@ -108,7 +109,14 @@ class Lab:
         atexit.register(self.close)
 
     def _kernel_backend(self) -> Backend:
-        return KernelBackend(self.settings, label=f"notebook {os.getpid()}", on_open=self.recorder.wake)
+        return KernelBackend(
+            self.settings, label=f"notebook {os.getpid()}", on_open=self.recorder.wake, on_notice=self._heed
+        )
+
+    def _heed(self, notice: Notice) -> None:
+        """Do what the host passes on from a panel elsewhere."""
+        if notice.name == RUN_CANCEL:
+            self.launcher.cancel(str(notice.attributes.get("run_id")))
 
     def _result_caches(self) -> ResultCaches:
         settings = self.settings

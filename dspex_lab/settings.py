@@ -194,6 +194,10 @@ class Settings(BaseSettings):
     trace_max_age_days: float = Field(default=14.0, gt=0)
     trace_max_size_mb: int = Field(default=256, ge=1)
     record_prompts: bool = True
+    #: Where the host sends every span to as well, by OpenTelemetry's protocol: ``http://localhost:4318``.
+    otlp_endpoint: str | None = None
+    #: What the receiver wants in its headers: ``name=value,name=value``.
+    otlp_headers: SecretStr | None = None
 
     #: Private folder of what outlives the machine's power: the journal of runs. Made with mode 0700.
     data_dir: Path = Field(default_factory=_default_data_dir)

@@ -192,6 +192,12 @@ class Launcher:
         with self._lock:
             return tuple(self._runs.values())
 
+    def cancel(self, run_id: str) -> bool:
+        """Cancel the run with this id, from any thread; False when there is none here, or it is over."""
+        with self._lock:
+            run = self._runs.get(run_id)
+        return run is not None and run.cancel()
+
     def leave_all(self) -> int:
         """Stop every run under way because the process ends; the journal has them as interrupted."""
         return sum(run.leave() for run in self.runs)

@@ -15,16 +15,19 @@ from typing import Any, Final
 
 from dspex_lab.calls import TraceContext, Usage
 from dspex_lab.clock import Clock
+from dspex_lab.errors import ConfigurationError
 from dspex_lab.pool.call_end import CallEnd
 from dspex_lab.pool.records import CallRecord
 from dspex_lab.settings import Settings
 from dspex_lab.telemetry import Collector, Event, History, Outlet, RunTraces, Span, TraceStore
+from dspex_lab.telemetry.export import OtlpTarget, Shipper
 from dspex_lab.wire.messages import Done
 
 __all__ = ["WORKERS_TELL_WITHIN_S", "Ledger", "open_ledger"]
 
 log = logging.getLogger(__name__)
 
+_FLUSH_S = 0.5
 _MAX_WAITING = 50_000
 _MAX_SPANS_A_MESSAGE = 1_000
 #: So soon after a call's end its worker has told what it did (``worker.channel`` tells twice as soon).
@@ -33,10 +36,11 @@ WORKERS_TELL_WITHIN_S: Final = 0.1
 
 class Ledger:
     """Counts every call, and keeps spans and events in ``store`` (None: it only counts). What runs tell becomes spans
-    here, where it costs no run its time."""
+    here, where it costs no run its time. ``shipper`` gets every span as well."""
 
-    def __init__(self, store: TraceStore | None, clock: Clock) -> None:
+    def __init__(self, store: TraceStore | None, clock: Clock, shipper: Shipper | None = None) -> None:
         self._store = store
+        self._shipper = shipper
         self._clock = clock
         self._ends: deque[CallEnd] = deque(maxlen=_MAX_WAITING)
         self._outlet = Outlet()
@@ -81,6 +85,18 @@ class Ledger:
             if (event := _event_of(data)) is not None:
                 self._outlet.add_event(event)
 
+    async def serve(self) -> None:
+        """Write and ship, again and again, until cancelled: the disk's time and the network's are not the calls'."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._flush_again())
+            if self._shipper is not None:
+                group.create_task(self._shipper.serve())
+
+    async def _flush_again(self) -> None:
+        while True:
+            await self._clock.sleep(_FLUSH_S)
+            await self.flush()
+
     async def settle(self) -> None:
         """Write what waits, what workers still have to tell of the latest calls included. Never raises."""
         wait_s = WORKERS_TELL_WITHIN_S - (self._clock.monotonic() - self._last_end)
@@ -102,6 +118,8 @@ class Ledger:
             spans += end.to_spans()
         for event in events:
             spans += self._runs.apply(event)
+        if self._shipper is not None:
+            self._shipper.put(spans)
         if self._store is None:
             return
         try:
@@ -138,6 +156,7 @@ class Ledger:
                 "input_tokens": one.usage.input_tokens,
                 "output_tokens": one.usage.output_tokens,
                 "cost": one.usage.cost,
+                "total_s": one.latency.total_s,
                 "p50_s": one.latency.p50_s,
                 "p90_s": one.latency.p90_s,
                 "p99_s": one.latency.p99_s,
@@ -148,6 +167,8 @@ class Ledger:
     async def aclose(self) -> None:
         """Write the rest, and close the store."""
         await self.flush()
+        if self._shipper is not None:
+            await self._shipper.aclose()
         if self._store is not None:
             await asyncio.to_thread(self._store.close)
 
@@ -157,6 +178,7 @@ class Ledger:
 
 def open_ledger(settings: Settings, clock: Clock) -> Ledger:
     """A ledger on the user's trace store; without one where the file cannot be had."""
+    shipper = _open_shipper(settings, clock)
     try:
         store = TraceStore(
             settings.trace_file,
@@ -167,8 +189,21 @@ def open_ledger(settings: Settings, clock: Clock) -> Ledger:
         )
     except (sqlite3.Error, OSError) as error:
         log.warning("Traces are not kept: %s.", error)
-        return Ledger(None, clock)
-    return Ledger(store, clock)
+        return Ledger(None, clock, shipper)
+    return Ledger(store, clock, shipper)
+
+
+def _open_shipper(settings: Settings, clock: Clock) -> Shipper | None:
+    """The way to the receiver that the settings name, if they do."""
+    if settings.otlp_endpoint is None:
+        return None
+    headers = settings.otlp_headers
+    try:
+        target = OtlpTarget.create(settings.otlp_endpoint, "" if headers is None else headers.get_secret_value())
+    except ConfigurationError as error:
+        log.warning("Spans are not shipped: %s", error.message)
+        return None
+    return Shipper(target.send, clock, record_prompts=settings.record_prompts)
 
 
 def _span_of(data: Mapping[str, Any]) -> Span | None:

@@ -43,6 +43,7 @@ __all__ = [
     "ROUTE",
     "ROUTE_REASON",
     "RUN_ID",
+    "STATUS",
     "STEP",
     "STEP_KIND",
     "SYSTEM_INSTRUCTIONS",
@@ -79,6 +80,7 @@ ROUTE_REASON: Final = "dspex.route.reason"
 POOL: Final = "dspex.pool"
 WORKER: Final = "dspex.worker"
 RUN_ID: Final = "dspex.run.id"
+STATUS: Final = "dspex.status"  # "cancelled", where another tool has no word for it
 STEP: Final = "dspex.step"
 STEP_KIND: Final = "dspex.step.kind"  # "predict", "native", "parallel", ...
 QUEUE_S: Final = "dspex.queue_s"

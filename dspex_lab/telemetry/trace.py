@@ -5,13 +5,16 @@ Knows nothing of where it was found. pandas is imported when a table is asked fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dspex_lab.calls import Usage
 from dspex_lab.telemetry import attributes as names
+from dspex_lab.telemetry.export.otlp import OtlpTarget
+from dspex_lab.telemetry.export.perfetto import write_perfetto
 from dspex_lab.telemetry.spans import Span, SpanStatus
 from dspex_lab.telemetry.trace_text import render_trace_text
 
@@ -108,6 +111,15 @@ class Trace:
             "parent_id": span.parent_id,
             "attributes": dict(span.attributes),
         }
+
+    def to_perfetto(self, path: Path | str) -> Path:
+        """Write it as JSON for ui.perfetto.dev and chrome://tracing; the file's path."""
+        return write_perfetto(self.rows, path)
+
+    def to_otlp(self, endpoint: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = 10.0) -> int:
+        """Send it to a receiver of OpenTelemetry's protocol over HTTP (``http://localhost:4318``); how many spans it
+        took. Raises ``ConfigurationError`` when it takes none, or ``dspex-lab[otlp]`` is not installed."""
+        return OtlpTarget(endpoint, dict(headers or {}), timeout_s).send(self.spans)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -64,6 +64,7 @@ export class AnswerView {
 
   /** @param {HTMLElement} el @param {Output[]} outputs @param {AbortSignal} signal */
   constructor(el, outputs, signal) {
+    /** @type {AbortSignal} */
     this.signal = signal;
     this.known = new Set(outputs.map((output) => output.name));
     this.root = el.appendChild(element("div", "answers"));

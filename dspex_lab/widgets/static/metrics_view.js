@@ -51,6 +51,18 @@ export const shortNumber = (value) =>
   value >= 1e6 ? `${(value / 1e6).toFixed(1)} M` : value >= 1e4 ? `${(value / 1e3).toFixed(1)} k` : Math.round(value).toLocaleString("en");
 
 export class MetricsView {
+  /** What was compared last, and in which colours. */
+  drawn = "";
+  /** @type {ChartColours | null} */
+  drawnIn = null;
+  /** @type {HTMLSelectElement} */
+  pool;
+  /** @type {HTMLSelectElement} */
+  span;
+  /** @type {HTMLElement} */
+  table;
+  /** @type {HTMLElement} */
+  rows;
   /** @type {MetricsState | null} */
   state = null;
   /** @type {PlotlyLike | null} */

@@ -70,6 +70,18 @@ const COLUMNS_OF_WORKERS = ["Worker", "State", "Calls", "Done", "Memory", "CPU",
 const CLASSES_OF_COLUMNS = ["", "", "number pv-wide", "number pv-wide", "number", "number", "number pv-wide"];
 
 export class PoolCard {
+  /** @type {HTMLElement} */
+  device;
+  /** @type {HTMLButtonElement} */
+  start;
+  /** @type {HTMLButtonElement} */
+  restart;
+  /** @type {HTMLButtonElement} */
+  less;
+  /** @type {HTMLElement} */
+  size;
+  /** @type {HTMLButtonElement} */
+  more;
   /** @type {Pool | null} */
   pool = null;
   /** @type {number[]} */

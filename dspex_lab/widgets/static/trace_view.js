@@ -25,6 +25,18 @@ const STATUS_ICONS = { ok: "succeeded", error: "failed", cancelled: "cancelled",
 
 /** The whole view in one place of one page. */
 export class TraceView {
+  /** @type {Icon} */
+  icon;
+  /** @type {HTMLElement} */
+  name;
+  /** @type {HTMLElement} */
+  figures;
+  /** @type {HTMLInputElement} */
+  search;
+  /** @type {HTMLElement} */
+  count;
+  /** @type {HTMLButtonElement} */
+  whole;
   /** @type {Trace | null} */
   trace = null;
   /** @type {TraceNode[]} */
