@@ -10,7 +10,6 @@ import atexit
 import contextlib
 import logging
 import os
-import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -20,14 +19,14 @@ from dspex_lab.backends.base import Backend
 from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.calls import LmSpec, Needs
 from dspex_lab.clock import Clock, SystemClock
-from dspex_lab.errors import ConfigurationError, HostUnavailable, ProtocolError
+from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
 from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
 from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router, local_mark
 from dspex_lab.sessions import Session
-from dspex_lab.settings import PoolSpec, Settings, api_key_for
+from dspex_lab.settings import PoolSpec, Settings, api_key_for, lm_settings
 from dspex_lab.telemetry import Cells, Recorder, Trace, TraceLibrary
 from dspex_lab.telemetry.events import EventHub, Observer
 from dspex_lab.telemetry.host_view import HostView
@@ -167,10 +166,19 @@ class Lab:
         return replace(HostView.from_status(self.request("status")), circuits=circuits)
 
     def statistics(self) -> LabStatistics:
-        """What this lab's router did so far: calls by route, retries, circuits, caches, budgets. Asks no host."""
+        """What this lab's router did so far (calls by route, retries, circuits, caches, budgets), and what the host
+        counted where one lives: calls, steps, the last hour, workers. Starts none."""
         accounts = {run.id: account for run in self.launcher.runs if (account := run.account) is not None}
         router = self.router
-        return LabStatistics(router.statistics(), router.breakers.statistics(), router.caches.statistics(), accounts)
+        figures = router.statistics(), router.breakers.statistics(), router.caches.statistics()
+        status = self._heard("status") or {}
+        return LabStatistics(*figures, accounts, self._heard("statistics") or {}, status.get("pools", {}))
+
+    def _heard(self, method: str) -> Any:
+        """What the host answers; None where none lives, or it does not answer."""
+        with contextlib.suppress(LabError):
+            return self.request(method) if self.has_host() else None
+        return None
 
     def on(self, event: str, observer: Observer) -> Callable[[], None]:
         """Call ``observer(event)`` for each event of that name from now on (``"*"``, ``"router.*"``; the names are
@@ -191,7 +199,7 @@ class Lab:
     def _traces(self) -> TraceLibrary:
         """The traces as they are now: what was told is on the disk first."""
         with contextlib.suppress(HostUnavailable, ProtocolError):
-            if self.portal.call_soon(self.recorder.flush, self.backend.tell):
+            if self.portal.call_soon(self.recorder.flush, self.backend.tell) and self.has_host():
                 self.request("traces.settle")
         return TraceLibrary(self.settings.trace_file, self.recorder.spans)
 
@@ -282,25 +290,7 @@ class Lab:
         ``temperature``, ``max_tokens``, ``timeout_s``. A key that is not given is taken from the notebook's own
         environment (``OPENAI_API_KEY`` and the like) when the model is of that provider. Of the settings that are not
         given, the key and the address go with the model before; the figures stay. Raises ``ConfigurationError``."""
-        if not _MODEL.fullmatch(model):
-            raise ConfigurationError(
-                f"{model!r} is no model's name.",
-                "lm",
-                "provider/name",
-                model,
-                hint="For example local/smollm2-135m, openai/gpt-4o-mini or ollama_chat/llama3.2.",
-            )
-        allowed = {"api_base", "api_key", "temperature", "max_tokens", "timeout_s"}
-        unknown = sorted(values.keys() - allowed)
-        if unknown:
-            raise ConfigurationError(
-                f"A language model has no setting {unknown[0]!r}.",
-                f"lm_{unknown[0]}",
-                ", ".join(sorted(allowed)),
-                hint=f"There are {', '.join(sorted(allowed))}.",
-            )
-        update: dict[str, Any] = {"lm": model, "lm_api_base": None, "lm_api_key": None}
-        update |= {f"lm_{name}": value for name, value in values.items()}
+        update = lm_settings(model, values)
         self.settings = Settings.create(**(self.settings.model_dump() | update))
         self.router.lm = self._lm_spec()
         return self.router.lm
@@ -350,9 +340,6 @@ class Lab:
     def __repr__(self) -> str:
         return f"<Lab [{'closed' if self.is_closed else 'open'}, lm: {self.lm.model}, {self.backend!r}]>"
 
-
-#: ``provider/name``; names may hold more slashes, and nothing holds blanks.
-_MODEL = re.compile(r"[\w.-]+/\S*[^\s/]")
 
 _lock = threading.Lock()
 _current: Lab | None = None

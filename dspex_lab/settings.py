@@ -6,6 +6,7 @@ Pools are settings too (:class:`PoolSpec`), so that a notebook, the host and a t
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,9 +21,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from dspex_lab.calls import ANY_POOL
 from dspex_lab.errors import ConfigurationError
 
-__all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "api_key_for", "default_pools"]
+__all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "api_key_for", "default_pools", "lm_settings"]
 
 DEFAULT_LM = "local/smollm2-135m"
+
+#: ``provider/name``; names may hold more slashes, and nothing holds blanks.
+_MODEL = re.compile(r"[\w.-]+/\S*[^\s/]")
 
 #: As ``import`` takes it.
 ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
@@ -287,6 +291,30 @@ def api_key_for(model: str, given: SecretStr | None = None, environment: Mapping
         return given.get_secret_value()
     provider = model.split("/", 1)[0].upper().replace("-", "_")
     return environment.get(f"{provider}_API_KEY") or None
+
+
+def lm_settings(model: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that change with the default model: of those before, the key and the address go. Raises
+    ``ConfigurationError`` for what is no model's name, or no setting of one."""
+    if not _MODEL.fullmatch(model):
+        raise ConfigurationError(
+            f"{model!r} is no model's name.",
+            "lm",
+            "provider/name",
+            model,
+            hint="For example local/smollm2-135m, openai/gpt-4o-mini or ollama_chat/llama3.2.",
+        )
+    allowed = {"api_base", "api_key", "temperature", "max_tokens", "timeout_s"}
+    unknown = sorted(values.keys() - allowed)
+    if unknown:
+        raise ConfigurationError(
+            f"A language model has no setting {unknown[0]!r}.",
+            f"lm_{unknown[0]}",
+            ", ".join(sorted(allowed)),
+            hint=f"There are {', '.join(sorted(allowed))}.",
+        )
+    given = {f"lm_{name}": value for name, value in values.items()}
+    return {"lm": model, "lm_api_base": None, "lm_api_key": None, **given}
 
 
 def _configuration_error(error: pydantic.ValidationError, prefix: str = "") -> ConfigurationError:
