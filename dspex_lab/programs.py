@@ -14,6 +14,7 @@ from dspex_lab.pipelines import Batch, MapOptions, PastRun, Pipeline, Plan, Prog
 from dspex_lab.router import LabStatistics
 from dspex_lab.sessions import Session
 from dspex_lab.signatures import CompiledSignature, compile_signature
+from dspex_lab.telemetry import Observer, Trace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ __all__ = [
     "each",
     "module",
     "native",
+    "on",
     "parallel",
     "pipeline",
     "predict",
@@ -38,6 +40,8 @@ __all__ = [
     "start_run",
     "statistics",
     "template",
+    "trace",
+    "traces",
     "validate",
     "when",
 ]
@@ -168,6 +172,24 @@ def session(*, pool: str = "general", idle_expiry_s: float = 600.0, timeout_s: f
     """A worker for oneself, with state that stays in it from call to call: ``with lab.session() as session:
     session.call(function, ...)``. It ends when it is closed, and after ``idle_expiry_s`` without a call."""
     return current_lab().session(pool=pool, idle_expiry_s=idle_expiry_s, timeout_s=timeout_s)
+
+
+def traces(limit: int = 100) -> pd.DataFrame:
+    """The latest traces of all notebooks, newest first: trace, name, started, duration_s, spans, errors. A trace is a
+    cell with all that was begun in it, or a run outside of one."""
+    return current_lab().traces(limit)
+
+
+def trace(trace_id: str) -> Trace:
+    """One trace by its id, or by that of a run in it: what took how long, as a waterfall. ``trace.spans`` are its
+    spans, ``trace.frame`` is a DataFrame of them. Raises ``ConfigurationError`` when there is none."""
+    return current_lab().trace(trace_id)
+
+
+def on(event: str, observer: Observer) -> Callable[[], None]:
+    """Call ``observer(event)`` for each event of that name from now on: ``lab.on("router.retry", print)``; ``"*"`` and
+    ``"router.*"`` are several. The returned function detaches it; one that raises is detached by itself."""
+    return current_lab().on(event, observer)
 
 
 def statistics() -> LabStatistics:

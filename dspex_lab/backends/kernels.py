@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import zmq
 
@@ -20,9 +20,10 @@ from dspex_lab.errors import Cancelled, HostUnavailable, LabError, error_from_di
 from dspex_lab.pool.rendezvous import ConnectionFile, HostLock, find_host, start_host
 from dspex_lab.settings import Settings
 from dspex_lab.sockets import PolledSocket
+from dspex_lab.telemetry import Event, Span
 from dspex_lab.wire.caller import Caller, RemoteCall
 from dspex_lab.wire.framing import Frames, pack, unpack_from_host
-from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Hello, Message, Notice, Refused, Welcome
+from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Hello, Message, Notice, Refused, Telemetry, Welcome
 from dspex_lab.wire.segments import Segments
 
 __all__ = ["KernelBackend"]
@@ -40,7 +41,7 @@ class KernelBackend:
 
     The first call (or :meth:`open`) connects, and starts a host when there is none; a call that comes while the
     connection is made waits for it, inside its own deadline. With the role "observer" it only looks: it starts no
-    host, asks for no pools, and keeps no host alive. ``on_notice`` hears, on the loop, what the host says unasked.
+    host, asks for no pools, and keeps no host alive.
     """
 
     name = "kernels"
@@ -51,8 +52,12 @@ class KernelBackend:
         *,
         label: str = "notebook",
         role: str = "client",
+        on_open: Callable[[], object] = lambda: None,
         on_notice: Callable[[Notice], object] = lambda _: None,
     ) -> None:
+        """``on_open()`` is called when there is a host to talk to, again for each; ``on_notice`` hears what it says
+        unasked, on the loop."""
+        self._on_open = on_open
         self._settings = settings
         self._label = label
         self._role = role
@@ -131,6 +136,7 @@ class KernelBackend:
         except BaseException:
             self._disconnect()
             raise
+        self._on_open()
         return True
 
     async def _hello(self, host: ConnectionFile) -> None:
@@ -238,6 +244,13 @@ class KernelBackend:
                 if method in _ENDINGS:
                     return None
         raise AssertionError("the last try returns or raises")
+
+    def tell(self, spans: Sequence[Span], events: Sequence[Event], /) -> bool:
+        if self._socket is None or self.is_connecting():
+            return False
+        # Events are encoded as they are, field by field: a run's are many, and each copy would be the run's own time.
+        self._send(Telemetry([span.to_dict() for span in spans], cast("list[dict[str, Any]]", list(events))), ())
+        return True
 
     def is_connected(self) -> bool:
         """Whether a host is at the other end now."""

@@ -9,6 +9,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
 from dspex_lab.magics import help as help_texts
+from dspex_lab.magics.cell_hooks import hook_cells, unhook_cells
+from dspex_lab.magics.signature_form import SignatureForms
 
 __all__ = ["LabMagics", "load", "unload"]
 
@@ -16,6 +18,10 @@ __all__ = ["LabMagics", "load", "unload"]
 @magics_class
 class LabMagics(Magics):
     """The three magics. Each imports what it needs when it is used."""
+
+    def __init__(self, shell: InteractiveShell, **options: Any) -> None:
+        super().__init__(shell, **options)
+        self._forms = SignatureForms(shell)
 
     @cell_magic
     @no_var_expand
@@ -25,6 +31,7 @@ class LabMagics(Magics):
 
         compiled = define_signature(line, cell, self._namespace())
         warm_up_lab()
+        self._forms.show_next(compiled)
         return compiled
 
     @cell_magic
@@ -78,9 +85,11 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(LabMagics)
     unload(shell)
     shell.Completer.custom_matchers.append(_matcher(shell))
+    hook_cells(shell)
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take the completion away; IPython has no way to take magics away."""
+    """Take the completion and the hooks away; IPython has no way to take magics away."""
+    unhook_cells(shell)
     matchers = shell.Completer.custom_matchers
     matchers[:] = [one for one in matchers if getattr(one, "matcher_identifier", "") != _MATCHER_ID]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dspex_lab.calls import new_id
+from dspex_lab.calls import TraceContext, new_id
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.pipelines.inputs import check_inputs
 from dspex_lab.pipelines.journal import Journal, RunRecord
@@ -20,11 +20,14 @@ from dspex_lab.pipelines.memory import Remembered
 from dspex_lab.pipelines.options import RunOptions, options_from_plain, options_to_plain
 from dspex_lab.pipelines.overrides import overridden
 from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.rerun import KnownSteps
 from dspex_lab.pipelines.result import RunState
 from dspex_lab.pipelines.run import Run
 from dspex_lab.pipelines.runner import RunSettings
 from dspex_lab.portal import Portal
 from dspex_lab.router import Budget, Router
+from dspex_lab.telemetry import Recorder
+from dspex_lab.telemetry.spans import current_trace, new_span_id
 
 __all__ = ["Launcher", "LauncherStatistics", "StartRun"]
 
@@ -69,8 +72,13 @@ class Launcher:
         journal: Journal | None = None,
         resume: ResumeRun | None = None,
         remembered: int = 100,
+        recorder: Recorder | None = None,
+        place: Callable[[], TraceContext | None] = current_trace,
     ) -> None:
-        """``journal`` is where runs of pipelines are written down, ``resume`` how those that are over go on."""
+        """``journal`` is where runs of pipelines are written down, ``resume`` how those that are over go on.
+        ``recorder`` follows what runs tell; ``place`` says what a run that begins now hangs under in its trace."""
+        self._recorder = recorder
+        self._place = place
         self._portal = portal
         self._journal = journal
         self._resume = resume
@@ -91,10 +99,23 @@ class Launcher:
 
         The options of single steps are in the ``plan`` already (``overrides``)."""
         check_inputs(plan, inputs)
-        settings = RunSettings(new_id(), options or RunOptions())
+        return self.start_again(plan, inputs, {}, options=options or RunOptions(), is_program=is_program)
+
+    def start_again(
+        self,
+        plan: Plan,
+        inputs: Mapping[str, Any],
+        known: Mapping[str, Remembered],
+        *,
+        options: RunOptions,
+        is_program: bool,
+    ) -> Run:
+        """Begin a run whose inputs were checked, and which has what is ``known`` by step from another one."""
+        settings = self._settings(new_id(), options)
         entry = None
         if self._journal is not None and settings.options.journal and not is_program:
-            entry = self._journal.enter(plan, settings.run_id, inputs, options_to_plain(settings.options))
+            plain = options_to_plain(settings.options)
+            entry = self._journal.enter(plan, settings.run_id, inputs, plain, known=known)
         return self._begin(
             Run(
                 plan,
@@ -104,6 +125,7 @@ class Launcher:
                 settings,
                 is_program=is_program,
                 entry=entry,
+                memory=KnownSteps(known) if known else None,
                 resume=self._resume,
             )
         )
@@ -127,11 +149,21 @@ class Launcher:
         plan = overridden(plan, options.steps)
         check_inputs(plan, inputs)
         entry = self._journal.take_over(record, plan, inputs, options_to_plain(options), known)
-        settings = RunSettings(record.run_id, options)
+        settings = self._settings(record.run_id, options)
         return self._begin(Run(plan, inputs, self._portal, self._router, settings, entry=entry, resume=self._resume))
+
+    def _settings(self, run_id: str, options: RunOptions) -> RunSettings:
+        """The run hangs under what it was begun in, a notebook's cell as a rule; else it is a trace of its own."""
+        outer = self._place()
+        if outer is None:
+            return RunSettings(run_id, options, trace=TraceContext(run_id, new_span_id()))
+        return RunSettings(
+            run_id, options, trace=TraceContext(outer.trace_id, new_span_id()), trace_parent=outer.span_id
+        )
 
     def _begin(self, run: Run) -> Run:
         """Keep the run, and forget the oldest that are over: those under way must be there to be cancelled."""
+        run.start_again = self.start_again
         with self._lock:
             self._runs[run.id] = run
             too_many = len(self._runs) - self._remembered
@@ -139,6 +171,8 @@ class Launcher:
                 over = (one.id for one in self._runs.values() if one.is_over)
                 for run_id in list(itertools.islice(over, too_many)):
                     del self._runs[run_id]
+        if self._recorder is not None:
+            self._recorder.follow(run.events())
         return run.start()
 
     def statistics(self) -> LauncherStatistics:

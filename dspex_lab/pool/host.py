@@ -11,7 +11,8 @@ import contextlib
 import hmac
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from dspex_lab.errors import Cancelled, HostUnavailable, LabError, ProtocolError
 from dspex_lab.folders import remove_tree
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.busy import excuse_busy
+from dspex_lab.pool.gpu_usage import read_gpu_usage
 from dspex_lab.pool.health import HealthLimits, enforce, examine, excuse
 from dspex_lab.pool.job_files import JobFiles
 from dspex_lab.pool.jobs import JobBook
@@ -62,7 +64,7 @@ __all__ = ["Host"]
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.1
-_FLUSH_S = 0.5
+_GPU_S = 2.0
 #: So long between two ticks, and the host itself did not run.
 _AWAY_S = 1.0
 
@@ -80,6 +82,7 @@ class Host:
         self._needed_at = self._clock.monotonic()
         self._pidfds: dict[bytes, int] = {}
         self._trouble = ""
+        self._answering: set[asyncio.Future[None]] = set()
 
     async def run(self) -> None:
         self.folder.mkdir(mode=0o700)
@@ -98,6 +101,7 @@ class Host:
             self.jobs,
             self.runs,
             self.kernels,
+            self.ledger,
             self._clock,
             self.log_files,
             self.stop,
@@ -117,17 +121,19 @@ class Host:
 
     async def _watch(self) -> None:
         limits = HealthLimits(self.settings.worker_start_timeout_s, self.settings.worker_silence_s)
-        writing = asyncio.create_task(self._write_down())
+        beside = [asyncio.create_task(self.ledger.serve()), asyncio.create_task(self._look_at_gpus())]
         try:
             await self._tick(limits)
         finally:
-            writing.cancel()
+            for task in beside:
+                task.cancel()
 
-    async def _write_down(self) -> None:
-        """Write what happened, again and again: the disk's time is not the calls'."""
+    async def _look_at_gpus(self) -> None:
+        """Ask the driver what is in use, while a worker may use it."""
         while True:
-            await asyncio.sleep(_FLUSH_S)
-            await self.ledger.flush()
+            if self.workforce.has_gpu_workers():
+                self.workforce.gpu_usage = await asyncio.to_thread(read_gpu_usage)
+            await asyncio.sleep(_GPU_S)
 
     async def _tick(self, limits: HealthLimits) -> None:
         now = self._clock.monotonic()
@@ -281,10 +287,21 @@ class Host:
         try:
             if self.broker.peers[peer].worker is not None:
                 raise ProtocolError("A worker gives no orders.")
-            reply = Reply(request.id, value=self._orders.carry_out(peer, request.method, request.params))
+            value = self._orders.carry_out(peer, request.method, request.params)
         except LabError as error:
-            reply = Reply(request.id, error=error.to_dict())
-        self.send(peer, reply)
+            self.send(peer, Reply(request.id, error=error.to_dict()))
+            return
+        if isawaitable(value):
+            task = asyncio.ensure_future(self._answer_later(peer, request.id, value))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+        else:
+            self.send(peer, Reply(request.id, value=value))
+
+    async def _answer_later(self, peer: bytes, request_id: str, value: Awaitable[Any]) -> None:
+        reply = Reply(request_id, value=await value)
+        if not self._is_leaving:
+            self.send(peer, reply)
 
     # --- processes --------------------------------------------------------------------------------------------
 

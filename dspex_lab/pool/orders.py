@@ -13,6 +13,7 @@ from dspex_lab.clock import Clock
 from dspex_lab.errors import Cancelled, ConfigurationError, ProtocolError, SessionLost
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.jobs import JobBook
+from dspex_lab.pool.ledger import Ledger
 from dspex_lab.pool.lifecycle import KernelLifecycle
 from dspex_lab.pool.logs import tail
 from dspex_lab.pool.notebook_runs import NotebookRuns
@@ -23,7 +24,8 @@ __all__ = ["Orders"]
 
 @dataclass(frozen=True)
 class Orders:
-    """Every order is a public method whose parameters are plain data and whose value is too."""
+    """Every order is a public method whose parameters are plain data and whose value is too; that of an asynchronous
+    one is awaited."""
 
     host_id: str
     started_at: float
@@ -31,6 +33,7 @@ class Orders:
     jobs: JobBook
     runs: NotebookRuns
     kernels: KernelLifecycle
+    ledger: Ledger
     clock: Clock
     log_files: Callable[[], list[Path]]
     stop_host: Callable[[], None]
@@ -142,6 +145,21 @@ class Orders:
                 f"There is no worker {worker!r}.", "worker", workers, worker, hint=f"The workers are: {workers}."
             )
         return path
+
+    def statistics(self) -> dict[str, Any]:
+        """What was counted since the host began: every operation of every pool, and the last hour in steps of five
+        seconds, by pool and ("") in all."""
+        ledger, now = self.ledger, self.clock.now()
+        return {
+            "since": ledger.collector.since,
+            "now": now,
+            "series": ledger.statistics(),
+            "history": ledger.history.snapshot(now),
+        }
+
+    async def traces_settle(self) -> None:
+        """Write down what is known of traces; answered when it is on the disk."""
+        await self.ledger.settle()
 
     def logs(self) -> dict[str, str]:
         """The end of every log file, by path."""

@@ -70,12 +70,20 @@ class Journal:
 
     # --- writing --------------------------------------------------------------------------------------------------
 
-    def enter(self, plan: Plan, run_id: str, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Entry:
-        """A place for a new run. It is written when the run begins."""
+    def enter(
+        self,
+        plan: Plan,
+        run_id: str,
+        inputs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        *,
+        known: Mapping[str, Remembered] | None = None,
+    ) -> Entry:
+        """A place for a new run. It is written when the run begins, with what it knows of another one."""
         if self._begun % _PRUNE_EVERY == 0:
             self._writer.submit(self._pruning).add_done_callback(_take_error)
         self._begun += 1
-        return Entry(plan, run_id, inputs, options, self._writer, clock=self._clock)
+        return Entry(plan, run_id, inputs, options, self._writer, clock=self._clock, known=known, is_new=True)
 
     def take_over(
         self,
