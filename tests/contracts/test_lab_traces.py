@@ -37,7 +37,7 @@ def server() -> Iterator[OpenAiServer]:
 @pytest.fixture
 def lab(site: Site, server: OpenAiServer, tmp_path: Path) -> Iterator[Lab]:
     pools = (PoolSpec(name="general", size=2, concurrency=8),)
-    with Lab(site.settings(*pools, data_dir=tmp_path)) as made:
+    with Lab(site.settings(*pools, data_dir=tmp_path, preload=("dspy",))) as made:
         made.use_lm("openai/scripted", api_base=server.api_base, api_key=SECRET)
         before = use_lab(made)
         yield made
