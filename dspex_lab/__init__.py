@@ -36,6 +36,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "validate",
         "when",
     ),
+    "dspex_lab.widgets": ("Form", "form", "show_metrics", "show_pools", "show_trace"),
     "dspex_lab.signatures": (
         "CompiledSignature",
         "Serializable",

@@ -21,15 +21,18 @@ from dspex_lab.calls import LmSpec, Needs
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
+from dspex_lab.observer import HostObserver
 from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
 from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router, local_mark
 from dspex_lab.sessions import Session
-from dspex_lab.settings import PoolSpec, Settings, api_key_for, lm_settings
+from dspex_lab.settings import PoolSpec, Settings, api_key_for
+from dspex_lab.shelf import Shelf
 from dspex_lab.telemetry import Cells, Recorder, Trace, TraceLibrary
 from dspex_lab.telemetry.events import EventHub, Observer
 from dspex_lab.telemetry.host_view import HostView
+from dspex_lab.wire.messages import RUN_CANCEL, Notice
 
 __all__ = ["Lab", "cell_ended", "cells", "current_lab", "use_lab", "warm_up"]
 
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOG_CHARS = 20_000
+#: So many panels and forms stay alive; older ones show what they showed last, without a kernel.
+_PANELS = 40
 
 #: The cell of the notebook that runs now, told by the notebook's hooks.
 cells: Final = Cells()
@@ -62,6 +67,8 @@ class Lab:
         #: What is told to the host of what goes on here.
         self.recorder = Recorder(self.clock, record_prompts=self.settings.record_prompts)
         self.backend: Backend = backend or self.portal.call_soon(self._kernel_backend)
+        #: For who only looks: panels ask through it.
+        self.observer = HostObserver(self.settings, self.portal, self.backend)
         self.router = Router(
             self.backend,
             self._lm_spec(),
@@ -95,12 +102,21 @@ class Lab:
             BatchStore(settings.journal_file, max_age_days=settings.journal_max_age_days, clock=self.clock),
         )
         self.history = History(self.launcher, self.journal, self._find_plan)
+        #: What stands in the page and needs this kernel: panels and forms.
+        self.panels = Shelf(_PANELS)
         self._is_closed = False
         self._closing = threading.Lock()
         atexit.register(self.close)
 
     def _kernel_backend(self) -> Backend:
-        return KernelBackend(self.settings, label=f"notebook {os.getpid()}", on_open=self.recorder.wake)
+        return KernelBackend(
+            self.settings, label=f"notebook {os.getpid()}", on_open=self.recorder.wake, on_notice=self._heed
+        )
+
+    def _heed(self, notice: Notice) -> None:
+        """Do what the host passes on from a panel elsewhere."""
+        if notice.name == RUN_CANCEL:
+            self.launcher.cancel(str(notice.attributes.get("run_id")))
 
     def _result_caches(self) -> ResultCaches:
         settings = self.settings
@@ -177,7 +193,7 @@ class Lab:
     def _heard(self, method: str) -> Any:
         """What the host answers; None where none lives, or it does not answer."""
         with contextlib.suppress(LabError):
-            return self.request(method) if self.has_host() else None
+            return self.observer.ask(method)
         return None
 
     def on(self, event: str, observer: Observer) -> Callable[[], None]:
@@ -290,8 +306,7 @@ class Lab:
         ``temperature``, ``max_tokens``, ``timeout_s``. A key that is not given is taken from the notebook's own
         environment (``OPENAI_API_KEY`` and the like) when the model is of that provider. Of the settings that are not
         given, the key and the address go with the model before; the figures stay. Raises ``ConfigurationError``."""
-        update = lm_settings(model, values)
-        self.settings = Settings.create(**(self.settings.model_dump() | update))
+        self.settings = self.settings.with_lm(model, **values)
         self.router.lm = self._lm_spec()
         return self.router.lm
 
@@ -319,8 +334,10 @@ class Lab:
         atexit.unregister(self.close)
         self.launcher.leave_all()
         self.batches.close()
+        self.panels.clear()
         self.portal.call_soon(self.recorder.flush, self.backend.tell)
         self._telling.cancel()
+        self.observer.close()
         self.portal.run(self.backend.aclose)
         self.portal.close()
         self.router.caches.close()

@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from dspex_lab.calls import ANY_POOL
 from dspex_lab.errors import ConfigurationError
 
-__all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "api_key_for", "default_pools", "lm_settings"]
+__all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "api_key_for", "default_pools"]
 
 DEFAULT_LM = "local/smollm2-135m"
 
@@ -220,6 +220,31 @@ class Settings(BaseSettings):
                 hint="Look at the DSPEX_LAB_* variables.",
             ) from error
 
+    def with_lm(self, model: str, **values: Any) -> Settings:
+        """The same with another default model. Of the ``values`` (``api_base``, ``api_key``, ``temperature``,
+        ``max_tokens``, ``timeout_s``) that are not given, the key and the address go with the model before; the figures
+        stay. Raises :class:`ConfigurationError`."""
+        if not _MODEL.fullmatch(model):
+            raise ConfigurationError(
+                f"{model!r} is no model's name.",
+                "lm",
+                "provider/name",
+                model,
+                hint="For example local/smollm2-135m, openai/gpt-4o-mini or ollama_chat/llama3.2.",
+            )
+        allowed = {"api_base", "api_key", "temperature", "max_tokens", "timeout_s"}
+        unknown = sorted(values.keys() - allowed)
+        if unknown:
+            raise ConfigurationError(
+                f"A language model has no setting {unknown[0]!r}.",
+                f"lm_{unknown[0]}",
+                ", ".join(sorted(allowed)),
+                hint=f"There are {', '.join(sorted(allowed))}.",
+            )
+        update: dict[str, Any] = {"lm": model, "lm_api_base": None, "lm_api_key": None}
+        update |= {f"lm_{name}": value for name, value in values.items()}
+        return Settings.create(**(self.model_dump() | update))
+
     @property
     def trace_file(self) -> Path:
         """Where the host keeps runs, events and spans: an SQLite file of mode 0600."""
@@ -291,30 +316,6 @@ def api_key_for(model: str, given: SecretStr | None = None, environment: Mapping
         return given.get_secret_value()
     provider = model.split("/", 1)[0].upper().replace("-", "_")
     return environment.get(f"{provider}_API_KEY") or None
-
-
-def lm_settings(model: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that change with the default model: of those before, the key and the address go. Raises
-    ``ConfigurationError`` for what is no model's name, or no setting of one."""
-    if not _MODEL.fullmatch(model):
-        raise ConfigurationError(
-            f"{model!r} is no model's name.",
-            "lm",
-            "provider/name",
-            model,
-            hint="For example local/smollm2-135m, openai/gpt-4o-mini or ollama_chat/llama3.2.",
-        )
-    allowed = {"api_base", "api_key", "temperature", "max_tokens", "timeout_s"}
-    unknown = sorted(values.keys() - allowed)
-    if unknown:
-        raise ConfigurationError(
-            f"A language model has no setting {unknown[0]!r}.",
-            f"lm_{unknown[0]}",
-            ", ".join(sorted(allowed)),
-            hint=f"There are {', '.join(sorted(allowed))}.",
-        )
-    given = {f"lm_{name}": value for name, value in values.items()}
-    return {"lm": model, "lm_api_base": None, "lm_api_key": None, **given}
 
 
 def _configuration_error(error: pydantic.ValidationError, prefix: str = "") -> ConfigurationError:

@@ -23,7 +23,17 @@ from dspex_lab.sockets import PolledSocket
 from dspex_lab.telemetry import Event, Span
 from dspex_lab.wire.caller import Caller, RemoteCall
 from dspex_lab.wire.framing import Frames, pack, unpack_from_host
-from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Hello, Message, Refused, Request, Telemetry, Welcome
+from dspex_lab.wire.messages import (
+    PROTOCOL_VERSION,
+    Goodbye,
+    Hello,
+    Message,
+    Notice,
+    Refused,
+    Request,
+    Telemetry,
+    Welcome,
+)
 from dspex_lab.wire.segments import Segments
 
 __all__ = ["KernelBackend"]
@@ -41,7 +51,7 @@ class KernelBackend:
 
     The first call (or :meth:`open`) connects, and starts a host when there is none; a call that comes while the
     connection is made waits for it, inside its own deadline. With the role "observer" it only looks: it starts no
-    host, asks for no pools, and keeps no host alive.
+    host, asks for no pools, and keeps no host alive. ``on_notice`` hears, on the loop, what the host says unasked.
     """
 
     name = "kernels"
@@ -53,12 +63,15 @@ class KernelBackend:
         label: str = "notebook",
         role: str = "client",
         on_open: Callable[[], object] = lambda: None,
+        on_notice: Callable[[Notice], object] = lambda _: None,
     ) -> None:
-        """``on_open()`` is called when there is a host to talk to, again for each."""
+        """``on_open()`` is called when there is a host to talk to, again for each; ``on_notice`` with what a host tells
+        its clients unasked."""
         self._on_open = on_open
         self._settings = settings
         self._label = label
         self._role = role
+        self._on_notice = on_notice
         self._socket: PolledSocket | None = None
         self._caller = Caller(self._send)
         self._welcome: asyncio.Future[Welcome] | None = None
@@ -191,6 +204,8 @@ class KernelBackend:
                     self._welcome.set_result(message)
             case Refused():
                 self._refused(error_from_dict(message.error))
+            case Notice():
+                self._on_notice(message)
             case _:
                 self._caller.receive(message, payload)
 

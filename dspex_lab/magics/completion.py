@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from dspex_lab.magics.lab_magic import COMMANDS
+from dspex_lab.magics.panel_commands import PANELS
 from dspex_lab.magics.pipeline_line import FLAGS
 from dspex_lab.pipelines.constructors import CONSTRUCTORS, StepOptions
 from dspex_lab.settings import PoolSpec, default_pools
 from dspex_lab.signatures import completions as signature_completions
 
-__all__ = ["Offer", "complete"]
+__all__ = ["Offer", "complete", "options_of"]
 
 _LM_SETTINGS = ("api_base=", "temperature=", "max_tokens=", "timeout_s=")
 _POOL_VERBS = ("add", "restart", "remove")
@@ -74,7 +75,7 @@ def _pipeline(line: str, before: str, *, is_body: bool) -> Offer:
     if (text := _open_text(line)) is not None:
         is_asking = call in _SIGNED and "->" not in text
         return Offer(_starting(typed, fields).words) if is_asking else _NOTHING
-    options = tuple(f"{one}=" for one in _options_of(call)) if call else ()
+    options = tuple(f"{one}=" for one in options_of(call)) if call else ()
     if name is None:
         return Offer(options if line.endswith(("(", ", ")) else (), is_exclusive=False)
     return Offer(_starting(typed, (*options, *CONSTRUCTORS)).words, is_exclusive=False)
@@ -113,7 +114,7 @@ def _open_text(line: str) -> str | None:
     return line[start:] if quote else None
 
 
-def _options_of(call: str) -> list[str]:
+def options_of(call: str) -> list[str]:
     """The keywords that a constructor takes, those of every step among them."""
     named = [
         one.name for one in inspect.signature(CONSTRUCTORS[call]).parameters.values() if one.kind is one.KEYWORD_ONLY
@@ -130,6 +131,8 @@ def _lab_words(line: str) -> tuple[str, Iterable[str]]:
     pools = [spec.name for spec in default_pools()]
     if len(words) == 2 and words[0] in ("start", "pools"):
         return words[1], [*pools, *(_POOL_VERBS if words[0] == "pools" else ())]
+    if words[0] == "panel" and len(words) == 2:
+        return words[1], PANELS
     if words[0] == "jobs" and len(words) == 2:
         return words[1], ["cancel"]
     if words[0] == "pools" and words[1] in ("restart", "remove"):

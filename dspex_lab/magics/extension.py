@@ -10,6 +10,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 
 from dspex_lab.magics import help as help_texts
 from dspex_lab.magics.cell_hooks import hook_cells, unhook_cells
+from dspex_lab.magics.signature_form import SignatureForms
 
 __all__ = ["LabMagics", "load", "unload"]
 
@@ -17,6 +18,10 @@ __all__ = ["LabMagics", "load", "unload"]
 @magics_class
 class LabMagics(Magics):
     """The three magics. Each imports what it needs when it is used."""
+
+    def __init__(self, shell: InteractiveShell, **options: Any) -> None:
+        super().__init__(shell, **options)
+        self._forms = SignatureForms(shell)
 
     @cell_magic
     @no_var_expand
@@ -26,6 +31,7 @@ class LabMagics(Magics):
 
         compiled = define_signature(line, cell, self._namespace())
         warm_up_lab()
+        self._forms.show_next(compiled)
         return compiled
 
     @cell_magic

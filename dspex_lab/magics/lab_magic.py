@@ -1,5 +1,4 @@
-"""``%lab``: questions and orders in one line: status, start, stop, lm, pools, jobs, runs, traces, trace, logs,
-connect, help."""
+"""``%lab``: questions and orders in one line; ``%lab help`` lists them."""
 
 from __future__ import annotations
 
@@ -15,6 +14,7 @@ from dspex_lab.calls import LmSpec
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics import help as help_texts
+from dspex_lab.magics.panel_commands import show_panel
 from dspex_lab.magics.trace_commands import show_trace, show_traces
 from dspex_lab.pipelines import run_table
 from dspex_lab.settings import PoolSpec
@@ -250,6 +250,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "runs": _runs,
     "traces": _traces,
     "trace": _trace,
+    "panel": show_panel,
     "logs": _logs,
     "connect": _connect,
     "help": _help,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import MutableMapping
 from concurrent import futures
-from concurrent.futures import Future
 from typing import Any
 
 from dspex_lab.errors import PipelineError
@@ -14,7 +12,7 @@ from dspex_lab.magics.pipeline_line import PipelineLine, line_fault, parse_line
 from dspex_lab.pipelines import Pipeline, Plan, Run, compile_cell
 from dspex_lab.pipelines.inputs import check_inputs
 from dspex_lab.programs import start_batch, start_run
-from dspex_lab.widgets import RunPanel
+from dspex_lab.widgets import follow, panel_for
 
 __all__ = ["define_pipeline", "show_run"]
 
@@ -72,20 +70,13 @@ def show_run(lab: Lab, run: Run, *, is_background: bool = False) -> None:
 
     Raises the run's error; an interrupt cancels it.
     """
-    panel = RunPanel(run.plan.name, on_cancel=run.cancel, on_answer=run.answer_form)
-
-    async def feed() -> None:
-        async for event in run.events():
-            panel.apply(event)
-
-    fed: Future[None] | None = None
+    panel = panel_for(lab, run)
+    fed: futures.Future[None] | None = None
     try:
         panel.display()
         run.is_shown = panel.is_live
-        fed = lab.portal.start(feed)
+        fed = follow(lab, run, panel, ends_panel=is_background)
         if is_background:
-            # On a thread of its own: it waits for the panel, and the lab's event loop must not.
-            fed.add_done_callback(lambda _: threading.Thread(target=panel.finish, name="dspex-panel-end").start())
             return
         run.result()
     except KeyboardInterrupt:

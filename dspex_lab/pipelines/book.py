@@ -134,6 +134,9 @@ class RunBook:
         self.outputs[step.name] = known.outputs
         duration_s = known.metrics.duration_s
         self._tell(step, _SUCCEEDED, None, resumed=True, duration_s=duration_s, outputs=plain_values(known.outputs))
+        for block in step.blocks:
+            for inner in block:
+                self._tell(inner, _SUCCEEDED, None, resumed=True)
 
     def _count(self, name: str, figures: StepMetrics | PlainFigures) -> None:
         with self._lock:

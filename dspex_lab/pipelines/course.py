@@ -15,6 +15,7 @@ from dspex_lab.errors import Cancelled, HostUnavailable, LabError
 from dspex_lab.pipelines.failures import late_error, run_error
 from dspex_lab.pipelines.journal.entry import Entry
 from dspex_lab.pipelines.journal.records import INTERRUPTED
+from dspex_lab.pipelines.memory import StepMemory
 from dspex_lab.pipelines.plain import plain_values
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.progress import BlockProgress
@@ -50,6 +51,7 @@ class Course:
         *,
         is_program: bool = False,
         entry: Entry | None = None,
+        memory: StepMemory | None = None,
     ) -> None:
         self.plan = plan
         self.inputs = dict(inputs)
@@ -65,7 +67,7 @@ class Course:
             settings,
             emit=self.telling.emit,
             clock=self.clock,
-            memory=entry,
+            memory=memory if entry is None else entry,
             ask=self.questions.ask,
             threads=portal.threads,
         )

@@ -15,7 +15,7 @@ from dspex_lab.pipelines.block import Block, PlanInput, PlanStep, PlanWarning
 from dspex_lab.pipelines.layout import LINE, PAD, SIGN, TITLE, Box, Flow, layout
 from dspex_lab.telemetry.run_view import RunView, StepView
 
-__all__ = ["Drawable", "Graph", "draw", "draw_page"]
+__all__ = ["Drawable", "Graph", "box_lines", "draw", "draw_page"]
 
 #: More than these nobody can see, and no browser likes.
 _MOST_STEPS = 300
@@ -93,7 +93,7 @@ def draw(plan: Drawable, view: RunView | None = None) -> str:
         return _too_many(plan, len(steps))
     told = {one.name: one for one in view.steps} if view is not None else {}
     states = {step.name: _state(told.get(step.name) or StepView(step.name)) for step in steps} if view else {}
-    lines = {step.name: tuple(_lines(step, states.get(step.name))) for step in steps}
+    lines = {step.name: tuple(box_lines(step, states.get(step.name))) for step in steps}
     picture = layout(plan.block, plan.inputs, lines)
     shapes = [*map(_curve, picture.flows), *(shape for box in picture.boxes for shape in _shapes(box, states))]
     what = f"Steps of {plan.name}" if view is None else f"The run of {plan.name}: {view.status}"
@@ -116,7 +116,7 @@ def _too_many(plan: Drawable, count: int) -> str:
     return _svg(text, len(text) * 7.2 + 20, 36, f'<text x="10" y="23">{escape(text)}</text>')
 
 
-def _lines(step: PlanStep, state: tuple[str, str, str] | None) -> Iterator[str]:
+def box_lines(step: PlanStep, state: tuple[str, str, str] | None = None) -> Iterator[str]:
     """The words in a step's box: its name, what it is and writes, and how it went."""
     yield step.name.rpartition(".")[2] if step.parent and "." in step.name else step.name
     if step.blocks:

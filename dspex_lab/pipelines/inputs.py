@@ -16,7 +16,7 @@ from dspex_lab.errors import PipelineError, ValidationError
 from dspex_lab.pipelines.fields import Read, type_text
 from dspex_lab.pipelines.plan import Plan, PlanInput
 
-__all__ = ["check_inputs"]
+__all__ = ["check_inputs", "typed_inputs", "typed_value"]
 
 
 def check_inputs(plan: Plan, inputs: Mapping[str, Any]) -> None:
@@ -48,34 +48,57 @@ def _missing(plan: Plan, one: PlanInput, others: Iterable[str]) -> PipelineError
     )
 
 
-def _check_value(plan: Plan, one: PlanInput, reader: Read, value: Any) -> None:
-    fault: str | None = None
+def typed_inputs(plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """``inputs`` with the types that those who read them ask for: what was typed into a form is text at first. Raises
+    ``ValidationError`` with one entry for each field that does not fit; names that are not known are let be."""
+    found, faults = dict(inputs), []
+    for one in plan.inputs:
+        if one.name not in inputs:
+            if one.is_required:
+                faults.append({"field": one.name, "message": "It is missing.", "input": None})
+            continue
+        try:
+            for reader in reversed(one.readers):  # the first has the last word on the type
+                found[one.name] = typed_value(reader, inputs[one.name])
+        except ValidationError as error:
+            faults.append({"field": one.name, "message": error.message, "input": inputs[one.name]})
+    if faults:
+        raise ValidationError(f"`{faults[0]['field']}`: {faults[0]['message']}", tuple(faults))
+    return found
+
+
+def typed_value(reader: Read, value: Any) -> Any:
+    """``value`` with the type that ``reader`` asks for. Raises ``ValidationError`` whose message is for people."""
     if reader.signature is not None and reader.name in {item.name for item in reader.signature.inputs}:
         try:
-            reader.signature.validator.validate_field(reader.name, value)
+            return reader.signature.validator.validate_field(reader.name, value)
         except ValidationError as error:
-            fault = str(error.errors[0]["message"]) if error.errors else error.message
-    elif reader.annotation is not Any:
-        fault = _fault(reader.annotation, value)
-    if fault is not None:
+            raise ValidationError(str(error.errors[0]["message"]) if error.errors else error.message) from None
+    if reader.annotation is Any or (adapter := _adapter_or_none(reader.annotation)) is None:
+        return value
+    try:
+        return adapter.validate_python(value)
+    except pydantic.ValidationError as error:
+        raise ValidationError(f"{error.errors()[0]['msg']}.") from None
+
+
+def _check_value(plan: Plan, one: PlanInput, reader: Read, value: Any) -> None:
+    try:
+        typed_value(reader, value)
+    except ValidationError as error:
         raise PipelineError(
-            f"The input {one.name} does not fit {reader.step}: {fault}",
+            f"The input {one.name} does not fit {reader.step}: {error.message}",
             reader.step,
             where=_where(plan, reader.step),
             hint=f"It takes {type_text(reader.annotation)}, and got {type(value).__name__}.",
-        )
+        ) from None
 
 
-def _fault(annotation: Any, value: Any) -> str | None:
+def _adapter_or_none(annotation: Any) -> pydantic.TypeAdapter[Any] | None:
     try:
-        adapter = _adapter(annotation)
+        return _adapter(annotation)
     except (TypeError, pydantic.errors.PydanticUserError, pydantic.errors.PydanticUndefinedAnnotation):
         return None  # what pydantic cannot check, the function itself will
-    try:
-        adapter.validate_python(value)
-    except pydantic.ValidationError as error:
-        return f"{error.errors()[0]['msg']}."
-    return None
 
 
 @lru_cache(maxsize=256)

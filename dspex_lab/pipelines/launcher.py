@@ -20,6 +20,7 @@ from dspex_lab.pipelines.memory import Remembered
 from dspex_lab.pipelines.options import RunOptions, options_from_plain, options_to_plain
 from dspex_lab.pipelines.overrides import overridden
 from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.rerun import KnownSteps
 from dspex_lab.pipelines.result import RunState
 from dspex_lab.pipelines.run import Run
 from dspex_lab.pipelines.runner import RunSettings
@@ -98,10 +99,23 @@ class Launcher:
 
         The options of single steps are in the ``plan`` already (``overrides``)."""
         check_inputs(plan, inputs)
-        settings = self._settings(new_id(), options or RunOptions())
+        return self.start_again(plan, inputs, {}, options=options or RunOptions(), is_program=is_program)
+
+    def start_again(
+        self,
+        plan: Plan,
+        inputs: Mapping[str, Any],
+        known: Mapping[str, Remembered],
+        *,
+        options: RunOptions,
+        is_program: bool,
+    ) -> Run:
+        """Begin a run whose inputs were checked, and which has what is ``known`` by step from another one."""
+        settings = self._settings(new_id(), options)
         entry = None
         if self._journal is not None and settings.options.journal and not is_program:
-            entry = self._journal.enter(plan, settings.run_id, inputs, options_to_plain(settings.options))
+            plain = options_to_plain(settings.options)
+            entry = self._journal.enter(plan, settings.run_id, inputs, plain, known=known)
         return self._begin(
             Run(
                 plan,
@@ -111,6 +125,7 @@ class Launcher:
                 settings,
                 is_program=is_program,
                 entry=entry,
+                memory=KnownSteps(known) if known else None,
                 resume=self._resume,
             )
         )
@@ -148,6 +163,7 @@ class Launcher:
 
     def _begin(self, run: Run) -> Run:
         """Keep the run, and forget the oldest that are over: those under way must be there to be cancelled."""
+        run.start_again = self.start_again
         with self._lock:
             self._runs[run.id] = run
             too_many = len(self._runs) - self._remembered
@@ -175,6 +191,12 @@ class Launcher:
         """The latest runs, oldest first."""
         with self._lock:
             return tuple(self._runs.values())
+
+    def cancel(self, run_id: str) -> bool:
+        """Cancel the run with this id, from any thread; False when there is none here, or it is over."""
+        with self._lock:
+            run = self._runs.get(run_id)
+        return run is not None and run.cancel()
 
     def leave_all(self) -> int:
         """Stop every run under way because the process ends; the journal has them as interrupted."""

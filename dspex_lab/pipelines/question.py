@@ -1,4 +1,4 @@
-"""What a run asks of people: frozen questions, the fields of their forms, and how they read in a terminal.
+"""What a run asks of people: frozen questions, and how they read in a terminal.
 
 Values only; who asks and who answers is the business of ``questions``.
 """
@@ -7,33 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from dspex_lab.pipelines.plain import plain
+from dspex_lab.signatures import FormField
 
-__all__ = ["FieldKind", "FormField", "Question"]
-
-#: How a field is asked for: "lines" takes one item of a list on each line, "json" whatever has no form of its own.
-FieldKind = Literal["checkbox", "select", "number", "text", "lines", "json"]
+__all__ = ["Question"]
 
 _MAX_SHOWN_CHARS = 600
-
-
-@dataclass(frozen=True, slots=True)
-class FormField:
-    """One field of an answer. ``choices`` and ``default`` are plain data; a number that ``is_whole`` is an int."""
-
-    name: str
-    kind: FieldKind
-    type_text: str
-    description: str = ""
-    is_required: bool = True
-    allows_none: bool = False
-    default: Any = None
-    choices: tuple[Any, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -80,6 +61,7 @@ class Question:
             lines.append(f"  {name}: " + text.replace("\n", "\n    "))
         for one in self.fields:
             default = "" if one.is_required else f" = {one.default!r}"
-            about = f"  # {one.description}" if one.description else ""
+            words = "; ".join(filter(None, (one.description, one.constraints)))
+            about = f"  # {words}" if words else ""
             lines.append(f"  → {one.name}: {one.type_text}{default}{about}")
         return "\n".join(lines)

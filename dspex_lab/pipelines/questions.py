@@ -15,9 +15,9 @@ from typing import Any
 from dspex_lab.clock import Clock
 from dspex_lab.errors import DeadlineExceeded, PipelineError
 from dspex_lab.pipelines.asking import Form, checked_answer
-from dspex_lab.pipelines.forms import form_fields, values_of_form
 from dspex_lab.pipelines.question import Question
 from dspex_lab.router import EmitEvent, Outcome
+from dspex_lab.signatures import form_fields, values_of_form
 
 __all__ = ["Listener", "Questions"]
 
@@ -61,7 +61,7 @@ class Questions:
             step,
             form.text,
             {name: inputs.get(name) for name in form.shows},
-            form_fields(form.answer, form.default),
+            form_fields(form.answer.inputs, form.default),
             form.default,
             now,
             None if timeout_s is None else now + timeout_s,

@@ -15,7 +15,10 @@ from dspex_lab.pipelines.answerable import Answerable
 from dspex_lab.pipelines.course import Course
 from dspex_lab.pipelines.graph import Graph
 from dspex_lab.pipelines.journal.entry import Entry
+from dspex_lab.pipelines.memory import StepMemory
+from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.rerun import Repeatable
 from dspex_lab.pipelines.result import Metrics, RunResult, RunState
 from dspex_lab.pipelines.runner import RunSettings
 from dspex_lab.pipelines.tape import Tape
@@ -28,7 +31,7 @@ from dspex_lab.telemetry.run_view import RunView
 __all__ = ["Run", "TextChunk"]
 
 
-class Run(Answerable):
+class Run(Answerable, Repeatable):
     """A run under way or over. ``run.result()`` or ``await run`` waits for its end; an interrupt cancels it."""
 
     def __init__(
@@ -41,9 +44,11 @@ class Run(Answerable):
         *,
         is_program: bool = False,
         entry: Entry | None = None,
+        memory: StepMemory | None = None,
         resume: Callable[[Run, Mapping[str, Any], Budget | None], Run] | None = None,
     ) -> None:
-        self._course = Course(plan, inputs, portal, router, settings, is_program=is_program, entry=entry)
+        self._is_program = is_program
+        self._course = Course(plan, inputs, portal, router, settings, is_program=is_program, entry=entry, memory=memory)
         self._questions = self._course.questions
         self._resume = resume if entry is not None else None
 
@@ -114,6 +119,13 @@ class Run(Answerable):
         if not self.is_over:
             raise PipelineError(f"The run {self.id[:8]} is under way.", hint="Wait for it: run.result().")
         return self._resume(self, inputs, checked_budget(budget))
+
+    @property
+    def options(self) -> RunOptions:
+        return self._course.settings.options
+
+    def finished(self) -> tuple[Mapping[str, Mapping[str, Any]], Metrics, bool]:
+        return self._course.work.book.outputs, self.metrics, self._is_program
 
     def events(self) -> Tape[Event]:
         """The run's events from its start, as they come: for ``for`` and ``async for``."""

@@ -19,7 +19,7 @@ from typing import Any
 import zmq
 
 from dspex_lab.clock import Clock, SystemClock
-from dspex_lab.errors import HostUnavailable, LabError, ProtocolError, WorkerLost
+from dspex_lab.errors import Cancelled, HostUnavailable, LabError, ProtocolError, WorkerLost
 from dspex_lab.folders import remove_tree
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.busy import excuse_busy
@@ -29,6 +29,7 @@ from dspex_lab.pool.job_files import JobFiles
 from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.ledger import open_ledger
 from dspex_lab.pool.lifecycle import KernelLifecycle
+from dspex_lab.pool.notebook_runs import NotebookRuns
 from dspex_lab.pool.orders import Orders
 from dspex_lab.pool.parcels import Parcels
 from dspex_lab.pool.records import CallRecord
@@ -91,12 +92,14 @@ class Host:
         self.ledger = open_ledger(self.settings, self._clock)
         self.jobs = JobBook(self._clock, JobFiles(self.settings.jobs_dir))
         self.broker = Broker(self.workforce, self, self._clock, on_begin=self._call_begun, on_end=self._call_ended)
+        self.runs = NotebookRuns(self.broker.peers, self)
         self._parcels = Parcels(self.connection.host_id, self.broker)
         self._orders = Orders(
             self.connection.host_id,
             self._clock.monotonic(),
             self.broker,
             self.jobs,
+            self.runs,
             self.kernels,
             self.ledger,
             self._clock,
@@ -277,6 +280,8 @@ class Host:
                 self.workforce.heard(worker, message.rss_bytes, message.cpu_s, is_worn=message.is_worn)
         elif worker is None or self.workforce.pools[worker.pool].spec.sandbox == "off":
             self.ledger.told(message.spans, message.events)
+            if worker is None:
+                self.runs.heard(peer, message.events)
 
     def _answer(self, peer: bytes, request: Request) -> None:
         try:
@@ -332,10 +337,17 @@ class Host:
     def _forget_client(self, peer: bytes) -> None:
         self._unwatch(peer)
         if peer in self.broker.peers:
+            self.ledger.told((), [self._end_of_lost(run_id) for run_id in self.runs.left(peer)])
             prefix = self._parcels.prefix(peer)
             self.broker.remove_peer(peer)
             self._parcels.sweep(prefix)
             self.ledger.forget(peer)
+
+    def _end_of_lost(self, run_id: str) -> dict[str, Any]:
+        """The end of a run whose notebook is gone, in its place: nobody else would tell it."""
+        error = Cancelled("The notebook ended while the run was under way.").to_dict()
+        told = {"run_id": run_id, "status": "cancelled", "error": error}
+        return {"name": "run.end", "time": self._clock.now(), "attributes": told}
 
     def log_files(self) -> list[Path]:
         """Where the host, the zygote and the workers write."""

@@ -16,6 +16,7 @@ from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.ledger import Ledger
 from dspex_lab.pool.lifecycle import KernelLifecycle
 from dspex_lab.pool.logs import tail
+from dspex_lab.pool.notebook_runs import NotebookRuns
 from dspex_lab.settings import PoolSpec
 
 __all__ = ["Orders"]
@@ -30,6 +31,7 @@ class Orders:
     started_at: float
     broker: Broker
     jobs: JobBook
+    runs: NotebookRuns
     kernels: KernelLifecycle
     ledger: Ledger
     clock: Clock
@@ -120,6 +122,10 @@ class Orders:
         call = self.jobs.call(job)
         if call is not None:
             self.broker.stop_call(call, Cancelled("The job was cancelled."))
+
+    def runs_cancel(self, run: str) -> list[str]:
+        """Have the notebook that has a run cancel it; the names of those who were asked."""
+        return self.runs.cancel(run)
 
     def session_open(self, peer: bytes, /, pool: str, idle_expiry_s: float) -> str:
         """Open a session of who asks; its id."""

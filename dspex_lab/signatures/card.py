@@ -9,7 +9,7 @@ from dspex_lab.signatures.field import Field, Signature
 from dspex_lab.signatures.rebuild import without_metadata
 from dspex_lab.signatures.writing import annotation_text
 
-__all__ = ["html_card", "one_line", "text_card"]
+__all__ = ["html_card", "kind_text", "one_line", "text_card"]
 
 _CELL = "padding:0.25em 0.9em 0.25em 0;text-align:left;vertical-align:top;border:0;background:none;white-space:normal"
 _RULE = "border-top:1px solid color-mix(in srgb, currentColor 18%, transparent)"
@@ -27,12 +27,12 @@ def one_line(signature: Signature) -> str:
 def text_card(signature: Signature) -> str:
     """Some lines for a terminal: the name, the instructions, and one line for each field."""
     names = max(len(item.name) for item in signature.fields)
-    kinds = max(len(_kind(item)) for item in signature.fields)
+    kinds = max(len(kind_text(item)) for item in signature.fields)
     lines = [signature.name, *(f"  {line}" for line in signature.instructions.splitlines())]
     for title, fields in (("in", signature.inputs), ("out", signature.outputs)):
         for item in fields:
             words = "; ".join(filter(None, (item.description, item.constraints)))
-            lines.append(f"  {title:>3}  {item.name:<{names}}  {_kind(item):<{kinds}}  {words}".rstrip())
+            lines.append(f"  {title:>3}  {item.name:<{names}}  {kind_text(item):<{kinds}}  {words}".rstrip())
     return "\n".join(lines)
 
 
@@ -68,12 +68,12 @@ def _row(item: Field) -> str:
     return (
         f'<tr style="background:none"><th scope="row" style="{_CELL};font-weight:600">'
         f'<code style="{_CODE}">{escape(item.name)}</code></th>'
-        f'<td style="{_CELL}"><code style="{_CODE};opacity:0.85">{escape(_kind(item))}</code></td>'
+        f'<td style="{_CELL}"><code style="{_CODE};opacity:0.85">{escape(kind_text(item))}</code></td>'
         f'<td style="{_CELL}">{words}</td></tr>'
     )
 
 
-def _kind(item: Field) -> str:
+def kind_text(item: Field) -> str:
     """The type as it was written; what ``Annotated`` adds is said in words beside it."""
     kind = " ".join((item.annotation_text or "str").split())
     if item.constraints:

@@ -136,12 +136,18 @@ class Collector:
                 self._events[name] += 1
             return
         get = event.attributes.get
-        usage = get("usage")
-        operation, pool, route = str(get("operation", "")), str(get("pool") or ""), str(get("route") or route)
-        duration_s, is_error = float(get("duration_s") or get("run_s") or 0.0), bool(get("error"))
+        usage, duration_s = get("usage"), float(get("duration_s") or get("run_s") or 0.0)
         with self._lock:
             self._events[name] += 1
-            self._add(operation, duration_s, pool, route, is_error, False, usage if isinstance(usage, Usage) else None)
+            self._add(
+                get("operation", ""),
+                duration_s,
+                get("pool") or "",
+                get("route") or route,
+                bool(get("error")),
+                False,
+                usage if isinstance(usage, Usage) else None,
+            )
 
     def _add(
         self,
@@ -153,7 +159,7 @@ class Collector:
         is_cache_hit: bool,
         usage: Usage | None,
     ) -> None:
-        series = self._series_of(operation, pool, route)
+        series = self._series.get((operation, pool, route)) or self._series_of(operation, pool, route)
         series.calls += 1
         series.errors += is_error
         series.cache_hits += is_cache_hit

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
-__all__ = ["has_kernel", "show"]
+__all__ = ["anchored", "has_kernel", "needs_widget_output", "show", "widget_view"]
 
 
 def has_kernel() -> bool:
@@ -13,6 +14,23 @@ def has_kernel() -> bool:
     from IPython import get_ipython
 
     return getattr(get_ipython(), "kernel", None) is not None
+
+
+def needs_widget_output() -> bool:
+    """Whether the front end shows widgets only in outputs of their own: VS Code and Colab. Elsewhere a model that lives
+    finds its place in the page by itself."""
+    return "VSCODE_PID" in os.environ or "google.colab" in sys.modules
+
+
+def anchored(html: str, anchor: str) -> str:
+    """``html`` as the place in which a live view may stand: ``static/attach.js`` looks for the class."""
+    return f'<div class="dspex-static dspex-live-{anchor}">{html}</div>'
+
+
+def widget_view(model_id: str) -> dict[str, Any]:
+    """The part of a bundle that shows a widget."""
+    model = {"version_major": 2, "version_minor": 0, "model_id": model_id}
+    return {"application/vnd.jupyter.widget-view+json": model}
 
 
 def show(bundle: dict[str, Any], *, display_id: str, is_update: bool = False) -> None:

@@ -5,7 +5,7 @@ Figures are sent as numbers, times as seconds since the run's start, so that nei
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from dspex_lab.telemetry.run_view import RunView, StepView
@@ -18,10 +18,19 @@ __all__ = ["refused_message", "state_message", "texts_message", "tokens_message"
 _MAX_VALUE_CHARS = 20_000
 
 
-def state_message(view: RunView, *, now: float, is_cancelling: bool = False, can_cancel: bool = True) -> dict[str, Any]:
-    """The whole panel but for its streamed text; ``now`` in epoch seconds."""
+def state_message(
+    view: RunView,
+    *,
+    now: float,
+    is_cancelling: bool = False,
+    can_cancel: bool = True,
+    repeatable: Collection[str] = (),
+) -> dict[str, Any]:
+    """The whole panel but for its streamed text; ``now`` in epoch seconds. ``repeatable`` are the steps from which the
+    run can be run again when it is over."""
     return {
         "run": {
+            "id": view.run_id,
             "pipeline": view.pipeline,
             "status": str(view.status),
             "elapsed_s": view.elapsed_s(now),
@@ -35,7 +44,7 @@ def state_message(view: RunView, *, now: float, is_cancelling: bool = False, can
             "is_cancelling": is_cancelling and not view.is_over,
             "can_cancel": can_cancel,
         },
-        "steps": [_step(view, depth, step, now) for depth, step in view.rows()],
+        "steps": [_step(view, depth, step, now, repeatable) for depth, step in view.rows()],
         "questions": [_question(one, now) for one in view.questions],
     }
 
@@ -51,6 +60,7 @@ def tokens_message(view: RunView, batch: Batch) -> dict[str, Any]:
     names = {piece.step for piece in batch.pieces}
     return {
         "kind": "tokens",
+        "run_id": view.run_id,
         "pieces": [[piece.step, piece.field, piece.at, piece.text] for piece in batch.pieces],
         "steps": {
             step.name: [step.output_tokens, step.tokens_per_s, step.first_token_s]
@@ -69,10 +79,10 @@ def texts_message(view: RunView) -> dict[str, Any]:
         for stream in step.streams:
             text = stream.text
             pieces.append([step.name, stream.field, stream.length - len(text), text])
-    return {"kind": "texts", "pieces": pieces}
+    return {"kind": "texts", "run_id": view.run_id, "pieces": pieces}
 
 
-def _step(view: RunView, depth: int, step: StepView, now: float) -> dict[str, Any]:
+def _step(view: RunView, depth: int, step: StepView, now: float, repeatable: Collection[str]) -> dict[str, Any]:
     begun_s = step.started - view.started if step.started is not None and view.started is not None else None
     took_s = step.duration_s
     if took_s is None and step.started is not None:
@@ -94,6 +104,7 @@ def _step(view: RunView, depth: int, step: StepView, now: float) -> dict[str, An
         "notes": notes(step),
         "outputs": [[name, shorten(value_text(value), _MAX_VALUE_CHARS)] for name, value in step.outputs.items()],
         "error": _error(step.error),
+        "can_rerun": view.is_over and step.name in repeatable,
     }
 
 

@@ -80,12 +80,12 @@ def test_what_was_saved_is_seen_without_a_kernel(open_notebook: Callable[[Path],
     pipeline = notebook.cell_with("%%pipeline")
     notebook.run_all()
     notebook.wait_for_end(notebook.cell_with("%lab status"), timeout_s=FIRST_RUN_S)
-    result = notebook.output(pipeline).locator("table").inner_text()
+    result = notebook.output(pipeline).locator("table").text_content()
     notebook.save()
     notebook.end_kernel()
     notebook.load()
     expect(panel(pipeline)).to_have_count(0)
-    assert notebook.output(pipeline).locator("table").inner_text() == result
+    assert notebook.output(pipeline).locator("table").text_content() == result
     pipeline.scroll_into_view_if_needed()
     notebook.screenshot("quickstart-reloaded")
 

@@ -10,18 +10,18 @@ const load = (name) =>
   asUrl(
     readFileSync(new URL(name, folder), "utf8").replace(/from "\.\/(\w+\.js)"/g, (_, one) => `from "${load(one)}"`),
   );
-const panel = await import(load("run_panel.js"));
+const links = await import(load("run_link.js"));
 const elements = await import(load("elements.js"));
 
 test("a piece that follows is appended whole", () => {
-  const stream = new panel.Stream();
+  const stream = new links.Stream();
   assert.deepEqual(stream.take(0, "Dear "), { added: "Dear ", isGap: false });
   assert.deepEqual(stream.take(5, "customer"), { added: "customer", isGap: false });
   assert.equal(stream.text, "Dear customer");
 });
 
 test("what is known already is skipped", () => {
-  const stream = new panel.Stream();
+  const stream = new links.Stream();
   stream.take(0, "Dear ");
   assert.equal(stream.take(3, "r customer").added, "customer");
   assert.equal(stream.take(0, "Dear ").added, "");
@@ -29,19 +29,19 @@ test("what is known already is skipped", () => {
 });
 
 test("a missing piece is noticed", () => {
-  const stream = new panel.Stream();
+  const stream = new links.Stream();
   assert.equal(stream.take(5, "customer").isGap, true);
 });
 
 test("places count code points, as Python does", () => {
-  const stream = new panel.Stream();
+  const stream = new links.Stream();
   stream.take(0, "🙂🙂");
   assert.equal(stream.take(1, "🙂 well").added, " well");
   assert.equal(stream.end, 7);
 });
 
 test("a stream that begins anew says when its beginning was let go", () => {
-  const stream = new panel.Stream();
+  const stream = new links.Stream();
   stream.reset(4, "tail");
   assert.equal(stream.text, "…tail");
   assert.deepEqual(stream.take(8, "!"), { added: "!", isGap: false });
@@ -61,22 +61,37 @@ test("a step that runs goes on from the time that it has taken", () => {
   assert.equal(elements.beganAt(10_000, null), 10_000);
 });
 
-test("the module asks for all texts when a piece is missing", async () => {
-  const { initialize } = panel.default();
+test("a page asks for all texts when a piece is missing", async () => {
   let hear = () => {};
   const asked = new Promise((resolve) => {
     const model = {
       get: () => ({ run: { is_over: true } }),
       send: resolve,
-      on: (_name, callback) => (hear = callback),
+      on: (name, callback) => name === "msg:custom" && (hear = callback),
     };
-    initialize({ model, signal: new AbortController().signal });
+    new links.RunLink(model, new AbortController().signal);
   });
-  hear({ kind: "tokens", pieces: [["reply", "text", 5, "customer"]], steps: {}, run: [1, null], sent_at: 0 });
+  const message = { kind: "tokens", run_id: "r", pieces: [["reply", "text", 5, "customer"]], steps: {}, run: [1, null] };
+  hear(message);
   assert.deepEqual(await asked, { kind: "texts" });
 });
 
-const question = await import(load("question_view.js"));
+test("another run begins with no text", () => {
+  let hear = () => {};
+  const model = { get: () => ({ run: { is_over: true } }), send: () => {}, on: (name, to) => name === "msg:custom" && (hear = to) };
+  const link = new links.RunLink(model, new AbortController().signal);
+  const say = (run_id, text) => hear({ kind: "tokens", run_id, pieces: [["reply", "text", 0, text]], steps: {}, run: [1, null] });
+  say("one", "Dear customer");
+  say("two", "Hello");
+  assert.equal(link.stream("reply", "text").text, "Hello");
+});
+
+test("attempts rise over reloads of the page", () => {
+  assert.ok(links.nextAttempt(0) > 1_700_000_000_000);
+  assert.equal(links.nextAttempt(9_999_999_999_999), 10_000_000_000_000);
+});
+
+const question = await import(load("form_fields.js"));
 const field = (kind, more = {}) => ({ name: "x", kind, choices: [], default: null, allows_none: false, ...more });
 
 test("a control gives what the kernel takes", () => {
@@ -92,6 +107,55 @@ test("a default stands in its control", () => {
   assert.equal(question.startText(field("text", { default: "hello" })), "hello");
   assert.equal(question.startText(field("lines", { default: ["a", "b"] })), "a\nb");
   assert.equal(question.startText(field("json", { default: { a: 1 } })), '{"a":1}');
+  assert.equal(question.startText(field("json", { default: "a" })), '"a"');
   assert.equal(question.startText(field("number", { default: 0 })), "0");
   assert.equal(question.startText(field("text")), "");
+});
+
+const { findJsonFault } = await import(load("json_fault.js"));
+
+test("what is JSON has no fault", () => {
+  const values = [{ a: [1, -2.5e3, true, null, "ü \" \\ \n \u00e9"], b: {}, c: [] }, "x", 0, [], [[[{}]]]];
+  for (const value of values) {
+    assert.equal(findJsonFault(JSON.stringify(value)), null);
+    assert.equal(findJsonFault(JSON.stringify(value, null, 2)), null);
+  }
+});
+
+test("a fault is told with its line and column, in words", () => {
+  const cases = [
+    ['{\n  "a": 1,\n  "b" 2\n}', 3, 7, /colon/],
+    ['{\n  "a": 1,\n}', 2, 9, /comma too much/],
+    ["[1 2]", 1, 4, /comma or \]/],
+    ['{"a": True}', 1, 7, /JSON writes true/],
+    ["{'a': 1}", 1, 2, /double quotes/],
+    ['{"a": abc}', 1, 7, /double quotes: "abc"/],
+    ['{"a": 1', 1, 8, /not closed/],
+    ['"abc', 1, 5, /not closed/],
+    ['"a\nb"', 1, 3, /not closed on its line/],
+    ["1 2", 1, 3, /after the value/],
+    ["", 1, 1, /missing/],
+    ["[01]", 1, 2, /No value/],
+  ];
+  for (const [text, line, column, words] of cases) {
+    const found = findJsonFault(text);
+    assert.deepEqual([text, found?.line, found?.column], [text, line, column]);
+    assert.match(found.message, words);
+  }
+});
+
+test("it agrees with the browser on what is JSON", () => {
+  const parts = ["{", "}", "[", "]", ":", ",", '"a"', "1", "true", " ", "\n", "x", "-", "1.", "0"];
+  let seed = 7;
+  const next = (below) => (seed = (seed * 1103515245 + 12345) % 2147483648) % below;
+  for (let turn = 0; turn < 20000; turn += 1) {
+    const text = Array.from({ length: 1 + next(7) }, () => parts[next(parts.length)]).join("");
+    let isJson = true;
+    try {
+      JSON.parse(text);
+    } catch {
+      isJson = false;
+    }
+    assert.equal(findJsonFault(text) === null, isJson, JSON.stringify(text));
+  }
 });

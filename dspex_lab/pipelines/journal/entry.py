@@ -48,7 +48,8 @@ _UPDATE_RUN = "UPDATE runs SET state = ?, changed_at = ?, error = ? WHERE run_id
 
 
 class Entry:
-    """The memory of one run. ``known`` is what it remembers of earlier lives, in which case it is there already."""
+    """The memory of one run. ``known`` is what it remembers, of earlier lives of its own (then it is there already), or
+    of another run, when it ``is_new``."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Entry:
         *,
         clock: Clock,
         known: Mapping[str, Remembered] | None = None,
+        is_new: bool = False,
     ) -> None:
         self._plan = plan
         self._run_id = run_id
@@ -68,7 +70,7 @@ class Entry:
         self._writer = writer
         self._clock = clock
         self._known = dict(known or {})
-        self._is_begun = known is not None
+        self._is_begun = known is not None and not is_new
         # What is noted before the beginning is written is the state that the run begins with.
         self._state = str(RunState.RUNNING)
         self._lock = threading.Lock()
@@ -189,7 +191,11 @@ class Entry:
             clean_text(self._plan.source.text),
             count_of_steps(self._plan),
         )
-        return [(_INSERT_RUN, row), (_INSERT_STATE, (at, self._state, self._run_id))]
+        begun: list[Statement] = [(_INSERT_RUN, row), (_INSERT_STATE, (at, self._state, self._run_id))]
+        for key, one in self._known.items():
+            with contextlib.suppress(ValidationError):  # what could not be written down there cannot be here
+                begun += self._kept(key, one.outputs, one.metrics, at)
+        return begun
 
     def _kept(self, key: str, outputs: Mapping[str, Any], metrics: StepMetrics, at: float) -> list[Statement]:
         tokens = metrics.usage.input_tokens + metrics.usage.output_tokens

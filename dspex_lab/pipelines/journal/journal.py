@@ -70,12 +70,20 @@ class Journal:
 
     # --- writing --------------------------------------------------------------------------------------------------
 
-    def enter(self, plan: Plan, run_id: str, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Entry:
-        """A place for a new run. It is written when the run begins."""
+    def enter(
+        self,
+        plan: Plan,
+        run_id: str,
+        inputs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        *,
+        known: Mapping[str, Remembered] | None = None,
+    ) -> Entry:
+        """A place for a new run. It is written when the run begins, with what it knows of another one."""
         if self._begun % _PRUNE_EVERY == 0:
             self._writer.submit(self._pruning).add_done_callback(_take_error)
         self._begun += 1
-        return Entry(plan, run_id, inputs, options, self._writer, clock=self._clock)
+        return Entry(plan, run_id, inputs, options, self._writer, clock=self._clock, known=known, is_new=True)
 
     def take_over(
         self,
@@ -207,9 +215,13 @@ _TAKE_OVER = (
 )
 #: Only where the update before it took the run over.
 _NOTE = "INSERT INTO states (run, at, state) SELECT number, ?2, ?3 FROM runs WHERE run_id = ?1 AND changes() = 1"
+#: The steps done leave out what stands in an ``each`` whose outermost one has no mark: it has items left.
 _SELECT = (
     "SELECT run_id, pipeline, state, started_at, changed_at, owner_pid, owner_started, fingerprint, inputs, options,"
-    " source, step_count, error, (SELECT count(DISTINCT step) FROM steps WHERE run = number AND key NOT LIKE '%?'),"
+    " source, step_count, error,"
+    " (SELECT count(DISTINCT step) FROM steps AS one WHERE run = number AND key NOT LIKE '%?' AND"
+    " (instr(key, '[') = 0 OR EXISTS"
+    " (SELECT 1 FROM steps WHERE run = number AND key = substr(one.key, 1, instr(one.key, '[') - 1) || '?'))),"
     " (SELECT coalesce(sum(tokens), 0) FROM steps WHERE run = number),"
     " coalesce((SELECT max(at) FROM steps WHERE run = number), 0) FROM runs"
 )

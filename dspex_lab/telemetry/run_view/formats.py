@@ -117,6 +117,7 @@ def resume_line(view: RunView) -> str:
 def notes(step: StepView) -> list[str]:
     """What is worth a word about a step beside its figures."""
     return [
+        *(["kept"] if step.kept else []),
         *(["cached"] if step.cached else []),
         *([f"{step.retries} retr{'y' if step.retries == 1 else 'ies'}"] if step.retries else []),
     ]

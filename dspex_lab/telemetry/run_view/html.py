@@ -61,15 +61,16 @@ _CELL = "padding: 5px 0 3px 10px; border: 0; background: none; vertical-align: m
 _WRAP = "white-space: pre-wrap; overflow-wrap: anywhere"
 
 
-def render_html(view: RunView) -> str:
-    """The run as a table: a row for each step with its state, route, tokens and time, its values and errors below."""
+def render_html(view: RunView, *, picture: str = "") -> str:
+    """The run as a table: a row for each step with its state, route, tokens and time, its values and errors below.
+    ``picture`` is the pipeline's, as HTML that is safe; it is folded."""
     body = "".join(_rows(view, depth, step) for depth, step in view.rows())
     failure = _error(view.untold_error) if view.untold_error else ""
     failure += "".join(f'<div style="{_FAINT}">! {_text(warning)}</div>' for warning in view.warnings)
     below = f'<div style="margin: 8px 14px 0 40px">{failure}</div>' if failure else ""
     return (
         f'<div class="{_NO_MATH}" style="{_BOX}">{_head(view)}{below}'
-        f'<table style="{_TABLE}"><tbody>{body}</tbody></table></div>'
+        f'<table style="{_TABLE}"><tbody>{body}</tbody></table>{_folded_picture(picture)}</div>'
     )
 
 
@@ -83,6 +84,12 @@ def render_questions_html(view: RunView) -> str:
     )
     again = f'<div style="padding: 0 14px; {_SMALL}">After a restart: <code>{_text(resume_line(view))}</code></div>'
     return f'<div class="dspex-asked {_NO_MATH}" style="{_BOX}">{asked}{again}</div>' if asked else ""
+
+
+def _folded_picture(picture: str) -> str:
+    if not picture:
+        return ""
+    return f'<details style="padding: 2px 14px 4px"><summary style="{_SMALL}">Graph</summary>{picture}</details>'
 
 
 def _text(text: str) -> str:

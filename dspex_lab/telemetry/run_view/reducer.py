@@ -177,15 +177,18 @@ def _ended(step: StepView, event: Event, status: StepStatus) -> StepView:
     if duration_s is None and step.started is not None:
         duration_s = max(0.0, event.time - step.started)
     usage = _usage(told.get("usage"))
+    # What was kept took its time in another life: it has no place in this one.
+    is_told_late = step.started is None and not told.get("resumed")
     return replace(
         step,
         status=status,
-        started=event.time - (duration_s or 0.0) if step.started is None and duration_s else step.started,
+        started=event.time - duration_s if is_told_late and duration_s else step.started,
         duration_s=duration_s,
         outputs=dict(told.get("outputs") or step.outputs),
         error=_error(told.get("error")) or step.error,
         usage=step.settled + usage if usage else step.usage,
         cached=bool(told.get("cached", step.cached)),
+        kept=bool(told.get("resumed")),
         retries=int(told.get("retries") or step.retries),
         worker=str(told.get("worker") or step.worker),
     )

@@ -89,6 +89,8 @@ class StepView:
     usage: Usage = field(default_factory=Usage)
     retries: int = 0
     cached: bool = False
+    #: Not run: what it gave is that of an earlier life of the run, or of the run that this one repeats.
+    kept: bool = False
     streams: tuple[StreamedText, ...] = ()
     outputs: Mapping[str, Any] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None

@@ -62,6 +62,28 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/**
+ * JupyterLab's shortcuts for what has the focus would take arrows and letters away (and cut the cell at an "x"); they
+ * are asked of the element itself before those around it. @param {HTMLElement} control
+ */
+export function keepKeys(control) {
+  control.dataset.lmSuppressShortcuts = "true";
+}
+
+/** @param {string} name the class's name @param {string} text @param {() => void} onClick @param {AbortSignal} signal */
+export function makeButton(name, text, onClick, signal) {
+  const button = /** @type {HTMLButtonElement} */ (element("button", name, text));
+  button.type = "button";
+  keepKeys(button);
+  button.addEventListener("click", onClick, { signal });
+  return button;
+}
+
+/** Ids that no other panel in the page has. */
+let ids = 0;
+/** @param {string} name */
+export const newId = (name) => `dspex-${name}-${++ids}-${Math.random().toString(36).slice(2, 8)}`;
+
 export class Icon {
   constructor() {
     this.node = document.createElementNS(SVG, "svg");

@@ -5,7 +5,7 @@
  * @typedef {"pending" | "running" | "waiting" | "succeeded" | "failed" | "cancelled" | "skipped"} Status
  * @typedef {{ title: string, hint: string, traceback: string }} Failure
  * @typedef {{
- *   pipeline: string, status: Status, elapsed_s: number, input_tokens: number, output_tokens: number,
+ *   id: string, pipeline: string, status: Status, elapsed_s: number, input_tokens: number, output_tokens: number,
  *   tokens_per_s: number | null, cost: number | null, error: Failure | null, warnings: string[],
  *   is_over: boolean, is_cancelling: boolean, can_cancel: boolean,
  * }} Run
@@ -13,21 +13,22 @@
  *   name: string, kind: string, depth: number, status: Status, route: string, reason: string, worker: string,
  *   begun_s: number | null, took_s: number | null, first_token_s: number | null, tokens: number,
  *   tokens_per_s: number | null, cost: number | null, notes: string[],
- *   outputs: [name: string, value: string][], error: Failure | null,
+ *   outputs: [name: string, value: string][], error: Failure | null, can_rerun: boolean,
  * }} Step
  * @typedef {[step: string, field: string, at: number, text: string]} Piece
  * @typedef {{
- *   kind: "tokens", pieces: Piece[], run: [number, number | null], sent_at: number,
+ *   kind: "tokens", run_id: string, pieces: Piece[], run: [number, number | null], sent_at: number,
  *   steps: Record<string, [tokens: number, tokens_per_s: number | null, first_token_s: number | null]>,
  * }} Tokens
- * @typedef {{ kind: "texts", pieces: Piece[] }} Texts
+ * @typedef {{ kind: "texts", run_id: string, pieces: Piece[] }} Texts
  * @typedef {import("./question_view.js").Question} Question
  * @typedef {import("./question_view.js").Fault} Fault
  * @typedef {{ run?: Run, steps?: Step[], questions?: Question[] }} State
- * @typedef {{ cancel(): void, answer(question: string, values: Record<string, any>): void }} Actions
+ * @typedef {{ cancel(): void, answer(question: string, values: Record<string, any>): void, rerun(step: string): void }} Actions
  */
 
-import { FailureView, FieldView, Icon, beganAt, cost, element, rate, seconds, setText, ticking } from "./elements.js";
+import { FailureView, FieldView, Icon, beganAt, cost, element, keepKeys, makeButton, rate, seconds, setText, ticking } from "./elements.js";
+import { GraphView } from "./graph_view.js";
 import { QuestionView } from "./question_view.js";
 
 /** One row: state, name, route, bar and time; below it the fields as they grow and the error. */
@@ -38,10 +39,11 @@ class StepView {
   step = null;
   since = 0;
 
-  /** @param {AbortSignal} signal */
-  constructor(signal) {
+  /** @param {AbortSignal} signal @param {(step: string) => void} onRerun */
+  constructor(signal, onRerun) {
     this.signal = signal;
     this.node = element("li", "step");
+    this.node.tabIndex = -1;
     const line = this.node.appendChild(element("div", "line"));
     this.icon = new Icon();
     line.append(this.icon.node);
@@ -50,6 +52,9 @@ class StepView {
     this.kind = title.appendChild(element("span", "kind"));
     this.route = title.appendChild(element("span", "badge"));
     this.note = title.appendChild(element("span", "note"));
+    this.again = makeButton("button small again", "Run again from here", () => this.step && onRerun(this.step.name), signal);
+    this.again.hidden = true;
+    title.append(this.again);
     this.figures = line.appendChild(element("div", "figures"));
     const track = line.appendChild(element("div", "track"));
     track.setAttribute("aria-hidden", "true");
@@ -89,6 +94,8 @@ class StepView {
     setText(this.route, step.route);
     this.route.title = [step.reason, step.worker && `worker ${step.worker}`].filter(Boolean).join(" · ");
     setText(this.note, step.notes.join(" · "));
+    this.again.hidden = !step.can_rerun;
+    this.again.setAttribute("aria-label", `Run again from ${step.name}`);
     this.setFigures(step.tokens, step.tokens_per_s, step.first_token_s);
     if (step.outputs.length) {
       const wanted = new Set(step.outputs.map(([name]) => name));
@@ -105,12 +112,19 @@ class StepView {
     this.figures.title = first === null ? "" : `First token after ${seconds(first)}`;
   }
 
+  /** How long it has taken at the moment `now`. @param {number} now */
+  took(now) {
+    const { step } = this;
+    const isRunning = step?.status === "running" || step?.status === "waiting";
+    return isRunning ? (now - this.since) / 1000 : (step?.took_s ?? null);
+  }
+
   /** Time and bar at the moment `now`, in a run that is `total` seconds old. @param {number} now @param {number} total */
   tick(now, total) {
     const { step } = this;
     if (!step) return;
     const isRunning = step.status === "running" || step.status === "waiting";
-    const took = isRunning ? (now - this.since) / 1000 : step.took_s;
+    const took = this.took(now);
     setText(this.time, took === null ? "" : isRunning ? ticking(took) : seconds(took));
     if (step.begun_s === null || took === null || total <= 0) {
       this.bar.style.width = "0";
@@ -135,13 +149,16 @@ export class RunView {
   /** @type {Map<string, QuestionView>} */
   questions = new Map();
 
-  /** @param {HTMLElement} el @param {Actions} actions @param {AbortSignal} signal */
-  constructor(el, actions, signal) {
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  timer = undefined;
+
+  /** @param {HTMLElement} el @param {Actions} actions @param {AbortSignal} signal @param {import("./graph_view.js").Graph} [graph] */
+  constructor(el, actions, signal, graph = {}) {
     this.actions = actions;
     this.signal = signal;
     this.root = el.appendChild(element("section", "run"));
     // JupyterLab's shortcuts would take Enter and Space away from the button.
-    this.root.dataset.lmSuppressShortcuts = "true";
+    keepKeys(this.root);
     const head = this.root.appendChild(element("header", "head"));
     this.icon = new Icon();
     head.append(this.icon.node);
@@ -149,9 +166,7 @@ export class RunView {
     this.state = head.appendChild(element("span", "state"));
     this.elapsed = head.appendChild(element("span", "elapsed"));
     this.totals = head.appendChild(element("span", "totals"));
-    this.button = /** @type {HTMLButtonElement} */ (head.appendChild(element("button", "cancel", "Cancel")));
-    this.button.type = "button";
-    this.button.addEventListener("click", () => this.cancel(), { signal });
+    this.button = head.appendChild(makeButton("cancel", "Cancel", () => this.cancel(), signal));
     this.progress = this.root.appendChild(element("div", "progress"));
     this.progress.setAttribute("role", "progressbar");
     this.progress.setAttribute("aria-label", "Steps done");
@@ -159,11 +174,13 @@ export class RunView {
     this.failure = new FailureView();
     this.root.append(this.failure.node);
     this.warnings = this.root.appendChild(element("div", "warnings faint"));
+    this.graph = new GraphView(graph, (step) => this.go(step), signal);
+    this.graph.node.addEventListener("toggle", () => this.draw(), { signal });
+    this.root.append(this.graph.node);
     this.list = this.root.appendChild(element("ol", "steps"));
     this.spoken = this.root.appendChild(element("div", "spoken"));
     this.spoken.setAttribute("aria-live", "polite");
-    const timer = setInterval(() => this.tick(), 100);
-    signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+    signal.addEventListener("abort", () => clearInterval(this.timer), { once: true });
   }
 
   cancel() {
@@ -173,11 +190,46 @@ export class RunView {
     this.actions.cancel();
   }
 
+  /** @param {string} step */
+  rerun(step) {
+    setText(this.spoken, `Running again from ${step}.`);
+    for (const view of this.steps.values()) view.again.disabled = true;
+    this.actions.rerun(step);
+  }
+
+  /** The kernel did not begin a run. @param {string} message */
+  notBegun(message) {
+    for (const view of this.steps.values()) view.again.disabled = false;
+    this.failure.set({ title: message, hint: "", traceback: "" });
+  }
+
+  /** Show a step's row. @param {string} step */
+  go(step) {
+    const node = this.steps.get(step)?.node;
+    if (!node) return;
+    node.scrollIntoView({ block: "nearest" });
+    node.focus({ preventScroll: true });
+    node.classList.add("dspex-flash");
+    setTimeout(() => node.classList.remove("dspex-flash"), 900);
+  }
+
+  /** Another run takes the place of the one that was shown. */
+  clear() {
+    for (const view of this.steps.values()) view.node.remove();
+    this.steps.clear();
+    this.questions.clear();
+    delete this.root.dataset.firstTokenDelayMs;
+  }
+
   /** @param {State} state */
   set({ run, steps = [], questions = [] }) {
     if (!run) return;
     const now = performance.now();
+    if (this.run?.id && this.run.id !== run.id) this.clear();
     this.run = run;
+    if (run.is_over) clearInterval(this.timer);
+    if (run.is_over) this.timer = undefined;
+    else this.timer ??= setInterval(() => this.tick(), 100);
     this.since = beganAt(now, run.elapsed_s);
     this.live = [run.output_tokens, run.tokens_per_s];
     this.root.setAttribute("aria-label", `Run of ${run.pipeline || "a pipeline"}`);
@@ -199,13 +251,30 @@ export class RunView {
     this.ask(questions, now);
     this.say(run, steps, questions);
     this.tick();
+    this.draw();
+  }
+
+  draw() {
+    const now = performance.now();
+    for (const view of this.steps.values()) if (view.step) this.graph.set(view.step, view.took(now));
+  }
+
+  /** @param {string} step @param {string} field @param {string} text */
+  append(step, field, text) {
+    this.step(step).append(field, text);
+  }
+
+  /** Text that came before this view; the outputs of a step that is done go before it. @param {string} step @param {string} field @param {string} text */
+  fill(step, field, text) {
+    const view = this.step(step);
+    if (!view.step?.outputs.length) view.field(field).set(text);
   }
 
   /** @param {string} name */
   step(name) {
     const known = this.steps.get(name);
     if (known) return known;
-    const made = new StepView(this.signal);
+    const made = new StepView(this.signal, (step) => this.rerun(step));
     this.steps.set(name, made);
     return made;
   }
@@ -282,7 +351,10 @@ export class RunView {
     const now = performance.now();
     const total = run.is_over ? run.elapsed_s : (now - this.since) / 1000;
     setText(this.elapsed, run.status === "pending" ? "" : run.is_over ? seconds(total) : ticking(total));
-    for (const step of this.steps.values()) step.tick(now, total);
+    for (const step of this.steps.values()) {
+      step.tick(now, total);
+      if (step.step?.status === "running") this.graph.set(step.step, step.took(now));
+    }
     for (const view of this.questions.values()) if (view.until !== null) view.tick((view.until - now) / 1000);
     this.total();
   }

@@ -40,9 +40,10 @@ def _panel(cell: Locator) -> Locator:
 
 
 def _result(cell: Locator) -> Locator:
-    table = cell.locator(".jp-RenderedHTMLCommon table")
-    expect(table).to_be_visible(timeout=60_000)
-    return table
+    """What stays in the cell: the run's table, or the panel in its place."""
+    ended = cell.locator(".jp-RenderedHTMLCommon .dspex-static table, .jp-RenderedHTMLCommon .dspex-run").first
+    expect(ended).to_be_visible(timeout=60_000)
+    return ended
 
 
 def _set_theme(notebook: NotebookPage, name: str) -> None:

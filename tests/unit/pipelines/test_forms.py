@@ -11,9 +11,7 @@ import pytest
 from dspex_lab.errors import ConfigurationError, PipelineError, SignatureError, ValidationError
 from dspex_lab.pipelines import ask, compile_plan, native
 from dspex_lab.pipelines.asking import Form, checked_answer
-from dspex_lab.pipelines.forms import form_fields, values_of_form
-from dspex_lab.pipelines.question import FormField
-from dspex_lab.signatures import compile_signature
+from dspex_lab.signatures import FormField, compile_signature, form_fields, values_of_form
 from dspex_lab.testing.stage import Stage
 
 
@@ -27,7 +25,7 @@ def form_of(answer: Any, **options: Any) -> Form:
 
 
 def field_of(answer: str, **options: Any) -> FormField:
-    (found,) = form_fields(form_of(answer, **options).answer)
+    (found,) = form_fields(form_of(answer, **options).answer.inputs)
     return found
 
 
@@ -72,7 +70,7 @@ def test_a_field_has_the_control_of_its_type(answer: str, kind: str, values: Map
 def test_what_is_typed_becomes_a_value(answer: str, typed: Any, value: Any) -> None:
     """Empty fields are None or the default where they may be; the validator has the last word."""
     form = form_of(answer, namespace={"Mood": Mood})
-    assert checked_answer(form.answer, values_of_form(form_fields(form.answer), {"x": typed})) == {"x": value}
+    assert checked_answer(form.answer, values_of_form(form_fields(form.answer.inputs), {"x": typed})) == {"x": value}
 
 
 @pytest.mark.parametrize(("answer", "typed"), [("x: int", ""), ("x: int", "4.5"), ("x: dict[str, int]", "{")])
@@ -80,7 +78,7 @@ def test_what_is_no_value_is_told_at_its_field(answer: str, typed: str) -> None:
     """One entry for the field, with the validator's words."""
     form = form_of(answer)
     with pytest.raises(ValidationError) as caught:
-        checked_answer(form.answer, values_of_form(form_fields(form.answer), {"x": typed}))
+        checked_answer(form.answer, values_of_form(form_fields(form.answer.inputs), {"x": typed}))
     assert [fault["field"] for fault in caught.value.errors] == ["x"]
 
 

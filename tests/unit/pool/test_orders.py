@@ -9,6 +9,7 @@ import pytest
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.ledger import Ledger
+from dspex_lab.pool.notebook_runs import NotebookRuns
 from dspex_lab.pool.orders import Orders
 from dspex_lab.settings import PoolSpec
 from dspex_lab.testing.host import FakeHost
@@ -23,8 +24,8 @@ def host() -> FakeHost:
 def orders(host: FakeHost) -> Orders:
     # No order here asks for processes.
     kernels: Any = host.kernels
-    ledger = Ledger(None, host.clock)
-    return Orders("id", 0.0, host.broker, JobBook(host.clock), kernels, ledger, host.clock, list, lambda: None)
+    ledger, runs = Ledger(None, host.clock), NotebookRuns(host.broker.peers, host.outbox)
+    return Orders("id", 0.0, host.broker, JobBook(host.clock), runs, kernels, ledger, host.clock, list, lambda: None)
 
 
 def test_statistics_are_plain_data(orders: Orders) -> None:

@@ -2,71 +2,24 @@
 
 from __future__ import annotations
 
-import queue
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import comm
 import pytest
-from comm.base_comm import BaseComm
 
 from dspex_lab.errors import ValidationError
 from dspex_lab.telemetry.events import Event
 from dspex_lab.testing.clock import FakeClock
 from dspex_lab.widgets import RunPanel, run_panel
-
-WIDGET = "application/vnd.jupyter.widget-view+json"
-TIMEOUT_S = 10.0
-
-
-class Page:
-    """The front end: what was shown in the cell, and what the widget's comm sent."""
-
-    def __init__(self) -> None:
-        self.shown: list[tuple[dict[str, Any], bool]] = []
-        self.sent: queue.Queue[dict[str, Any]] = queue.Queue()
-        self.comm: BaseComm | None = None
-
-    def show(self, bundle: dict[str, Any], *, display_id: str, is_update: bool = False) -> None:
-        assert display_id
-        self.shown.append((bundle, is_update))
-
-    def create_comm(self, **options: Any) -> BaseComm:
-        page = self
-
-        class RecordingComm(BaseComm):  # type: ignore[misc]  # comm has no types
-            def publish_msg(self, msg_type: str, data: Any = None, *_: Any, **__: Any) -> None:
-                page.sent.put({"msg_type": msg_type, **(data or {})})
-
-        self.comm = RecordingComm(**options)
-        return self.comm
-
-    def next(self, kind: str) -> dict[str, Any]:
-        """The next custom message of that kind, or the next state (kind ``"state"``); waits for it."""
-        while True:
-            message = self.sent.get(timeout=TIMEOUT_S)
-            if kind == "state" and "state" in message.get("state", {}):
-                return dict(message["state"]["state"])
-            if message.get("content", {}).get("kind") == kind:
-                return dict(message["content"])
-
-    def say(self, content: dict[str, Any]) -> None:
-        """A custom message from the page."""
-        assert self.comm is not None
-        data = {"method": "custom", "content": content}
-        self.comm.handle_msg({"content": {"data": data}, "buffers": []})
+from tests.unit.widgets.page import TIMEOUT_S, WIDGET, Page
 
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Page:
-    page = Page()
-    monkeypatch.setattr(comm, "create_comm", page.create_comm)
-    monkeypatch.setattr(run_panel, "has_kernel", lambda: True)
-    monkeypatch.setattr(run_panel, "show", page.show)
-    return page
+    return Page.installed(monkeypatch, "dspex_lab.widgets.run_panel")
 
 
 def emit(panel: RunPanel, name: str, **attributes: Any) -> None:
@@ -169,8 +122,8 @@ def test_the_end_is_shown_without_finish(page: Page, panel: RunPanel) -> None:
     """A run that goes on after its cell settles by itself when its last event comes."""
     begin(panel)
     emit(panel, "run.end", status="succeeded", duration_s=1.0)
-    assert panel._sender is not None
-    panel._sender.join(TIMEOUT_S)
+    assert panel._live._sender is not None
+    panel._live._sender.join(TIMEOUT_S)
     assert page.shown[-1][1]
 
 

@@ -1,0 +1,74 @@
+"""What the metrics panel's front end is told, as plain data; ``static/metrics_view.js`` names the same fields. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["HISTORY_COLUMNS", "metrics_message", "run_message"]
+
+#: What stands in a row of the history: ``t`` in epoch seconds where its bucket begins, latencies in seconds.
+HISTORY_COLUMNS = ("t", "calls", "errors", "input_tokens", "output_tokens", "p50_s", "p90_s", "p99_s")
+_BUCKET_S = 5.0
+
+
+def metrics_message(
+    statistics: Mapping[str, Any] | None,
+    runs: Sequence[Mapping[str, Any]] = (),
+    *,
+    now: float,
+    trouble: str = "",
+) -> dict[str, Any]:
+    """The panel of what a host answered to ``statistics`` (None: no host runs) and of ``runs``, which
+    :func:`run_message` makes. Five seconds without a call have no row in the history. ``trouble``: why the host could
+    not be asked."""
+    found = statistics or {}
+    return {
+        "has_host": statistics is not None,
+        "now": now,
+        "since": found.get("since"),
+        "bucket_s": _BUCKET_S,
+        "series": [dict(one) for one in found.get("series", ())],
+        "history": {name: [list(row) for row in rows] for name, rows in found.get("history", {}).items()},
+        "runs": [dict(one) for one in runs],
+        "trouble": trouble,
+    }
+
+
+def run_message(
+    run_id: str,
+    pipeline: str,
+    status: str,
+    *,
+    started_at: float,
+    duration_s: float | None,
+    steps: Iterable[Any],
+    error: str = "",
+) -> dict[str, Any]:
+    """One run to compare with others; ``steps`` are its ``StepMetrics``."""
+    told = [
+        {
+            "name": one.step,
+            "status": str(one.status),
+            "duration_s": one.duration_s,
+            "input_tokens": one.usage.input_tokens,
+            "output_tokens": one.usage.output_tokens,
+            "cost": one.usage.cost,
+            "retries": one.retries,
+        }
+        for one in steps
+    ]
+    costs = [one["cost"] for one in told if one["cost"] is not None]
+    return {
+        "id": run_id,
+        "pipeline": pipeline,
+        "status": status,
+        "started_at": started_at,
+        "duration_s": duration_s,
+        "input_tokens": sum(one["input_tokens"] for one in told),
+        "output_tokens": sum(one["output_tokens"] for one in told),
+        "cost": sum(costs) if costs else None,
+        "retries": sum(one["retries"] for one in told),
+        "error": error,
+        "steps": told,
+    }
