@@ -86,7 +86,7 @@ export class AnswerView {
     signal.addEventListener("abort", () => clearInterval(this.timer), { once: true });
   }
 
-  /** @param {Output} output */
+  /** @param {Output} output @returns {OutputView} */
   add(output) {
     const made = new OutputView(output, this.signal);
     this.outputs.set(output.name, made);
