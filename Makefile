@@ -8,7 +8,7 @@ ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # The environment is the project's own: its compiled files save each process seconds at its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lab test test-transformers check check-gpu format bench soak browser lock clean
+.PHONY: demo lab extension extension-if-possible test test-transformers check check-gpu format bench soak browser lock clean
 
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -20,10 +20,17 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 demo: $(VENV)/.installed          ## run the quickstart without a screen; pages go to build/demo/
 	$(BIN)/python notebooks/run.py notebooks/01_quickstart.ipynb --output build/demo
 
-lab: $(VENV)/.installed           ## open JupyterLab on the quickstart
+lab: extension-if-possible        ## open JupyterLab on the quickstart
 	$(BIN)/jupyter lab $(ALLOW_ROOT) notebooks/01_quickstart.ipynb
 
-test: $(VENV)/.installed browser  ## every test, the browser's included
+extension: $(VENV)/.installed     ## build the JupyterLab extension, where its sources are others, and show it to this JupyterLab
+	$(BIN)/python extension/build.py --link
+
+# Without Node JupyterLab opens without our panels, and says so.
+extension-if-possible: $(VENV)/.installed
+	$(BIN)/python extension/build.py --link --optional
+
+test: extension browser           ## every test, the browser's included
 	$(BIN)/pytest
 	node --test tests/js
 
@@ -38,16 +45,18 @@ $(VENV)/.transformers-installed: $(VENV)/.installed requirements/transformers.tx
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/transformers.txt
 	touch $@
 
-check: $(VENV)/.installed         ## lint, types, architecture
+check: extension                  ## lint, types, architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/unit/test_architecture.py
+	cd extension && node_modules/.bin/tsc --noEmit && node_modules/.bin/tsc -p tsconfig.static.json && node_modules/.bin/biome ci --error-on-warnings --colors=off
 
-format: $(VENV)/.installed
+format: extension
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	cd extension && node_modules/.bin/biome check --write
 
 bench: $(VENV)/.bench-installed   ## figures against peers, in one run
 	$(BIN)/python -m tests.benchmarks
@@ -71,4 +80,4 @@ lock: $(VENV)/.installed          ## resolve the dependencies again
 	  --group bench --constraints requirements/dev.lock -o requirements/bench.lock
 
 clean:
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist extension/lib extension/labextension .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,43 +7,48 @@ public functions and the magics use. Nothing is started before it is needed.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
-import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Self, TypeVar
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from dspex_lab.backends.base import Backend
 from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.calls import LmSpec, Needs
 from dspex_lab.clock import Clock, SystemClock
-from dspex_lab.errors import ConfigurationError, HostUnavailable, ProtocolError
+from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
 from dspex_lab.observer import HostObserver
 from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
-from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router
+from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router, local_mark
 from dspex_lab.sessions import Session
-from dspex_lab.settings import PoolSpec, Settings
+from dspex_lab.settings import PoolSpec, Settings, api_key_for
 from dspex_lab.shelf import Shelf
-from dspex_lab.telemetry.events import EventHub
+from dspex_lab.telemetry import Cells, Recorder, Trace, TraceLibrary
+from dspex_lab.telemetry.events import EventHub, Observer
 from dspex_lab.telemetry.host_view import HostView
+from dspex_lab.wire.messages import RUN_CANCEL, Notice
 
-__all__ = ["Lab", "current_lab", "use_lab", "warm_up"]
+__all__ = ["Lab", "cell_ended", "cells", "current_lab", "use_lab", "warm_up"]
 
 log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 
 _LOG_CHARS = 20_000
 #: So many panels and forms stay alive; older ones show what they showed last, without a kernel.
 _PANELS = 40
+
+#: The cell of the notebook that runs now, told by the notebook's hooks.
+cells: Final = Cells()
 
 
 class Lab:
@@ -59,6 +64,8 @@ class Lab:
         self.clock = clock or SystemClock()
         self.hub = EventHub(self.clock)
         self.portal = Portal()
+        #: What is told to the host of what goes on here.
+        self.recorder = Recorder(self.clock, record_prompts=self.settings.record_prompts)
         self.backend: Backend = backend or self.portal.call_soon(self._kernel_backend)
         #: For who only looks: panels ask through it.
         self.observer = HostObserver(self.settings, self.portal, self.backend)
@@ -67,7 +74,7 @@ class Lab:
             self._lm_spec(),
             hub=self.hub,
             clock=self.clock,
-            find_key=_environment_key,
+            find_key=api_key_for,
             breaker_policy=BreakerPolicy(failures=self.settings.circuit_failures, rest_s=self.settings.circuit_rest_s),
             caches=self._result_caches(),
         )
@@ -80,7 +87,15 @@ class Lab:
             max_runs=settings.journal_max_runs,
             clock=self.clock,
         )
-        self.launcher = Launcher(self.portal, self.router, journal=self.journal, resume=self._resume)
+        self.launcher = Launcher(
+            self.portal,
+            self.router,
+            journal=self.journal,
+            resume=self._resume,
+            recorder=self.recorder,
+            place=cells.place,
+        )
+        self._telling = self.portal.start(self.recorder.serve, self.backend.tell)
         self.batches = BatchStarter(
             self.portal,
             self.router,
@@ -94,7 +109,14 @@ class Lab:
         atexit.register(self.close)
 
     def _kernel_backend(self) -> Backend:
-        return KernelBackend(self.settings, label=f"notebook {os.getpid()}")
+        return KernelBackend(
+            self.settings, label=f"notebook {os.getpid()}", on_open=self.recorder.wake, on_notice=self._heed
+        )
+
+    def _heed(self, notice: Notice) -> None:
+        """Do what the host passes on from a panel elsewhere."""
+        if notice.name == RUN_CANCEL:
+            self.launcher.cancel(str(notice.attributes.get("run_id")))
 
     def _result_caches(self) -> ResultCaches:
         settings = self.settings
@@ -103,7 +125,7 @@ class Lab:
             settings.cache_dir,
             max_entries=settings.cache_max_entries,
             max_size_mb=settings.cache_max_size_mb,
-            identify=lambda lm: _local_mark(lm, settings.model_dir),
+            identify=lambda lm: local_mark(lm, settings.model_dir),
         )
 
     def _resume(self, run: Run, inputs: Mapping[str, Any], budget: Budget | None) -> Run:
@@ -160,10 +182,42 @@ class Lab:
         return replace(HostView.from_status(self.request("status")), circuits=circuits)
 
     def statistics(self) -> LabStatistics:
-        """What this lab's router did so far: calls by route, retries, circuits, caches, budgets. Asks no host."""
+        """What this lab's router did so far (calls by route, retries, circuits, caches, budgets), and what the host
+        counted where one lives: calls, steps, the last hour, workers. Starts none."""
         accounts = {run.id: account for run in self.launcher.runs if (account := run.account) is not None}
         router = self.router
-        return LabStatistics(router.statistics(), router.breakers.statistics(), router.caches.statistics(), accounts)
+        figures = router.statistics(), router.breakers.statistics(), router.caches.statistics()
+        status = self._heard("status") or {}
+        return LabStatistics(*figures, accounts, self._heard("statistics") or {}, status.get("pools", {}))
+
+    def _heard(self, method: str) -> Any:
+        """What the host answers; None where none lives, or it does not answer."""
+        with contextlib.suppress(LabError):
+            return self.request(method) if self.has_host() else None
+        return None
+
+    def on(self, event: str, observer: Observer) -> Callable[[], None]:
+        """Call ``observer(event)`` for each event of that name from now on (``"*"``, ``"router.*"``; the names are
+        ``telemetry.EVENT_NAMES``), on the thread that tells it. The returned function detaches it; one that raises is
+        detached by itself."""
+        return self.hub.on(event, observer)
+
+    def traces(self, limit: int = 100) -> pd.DataFrame:
+        """The latest traces of all notebooks, newest first: a trace is a cell with all that was begun in it, or a run
+        outside of one. Starts no host."""
+        return self._traces().table(limit)
+
+    def trace(self, trace_id: str) -> Trace:
+        """One trace by its id, or by that of a run in it; the beginning of the id will do. Raises
+        ``ConfigurationError`` when there is none."""
+        return self._traces().find(trace_id)
+
+    def _traces(self) -> TraceLibrary:
+        """The traces as they are now: what was told is on the disk first."""
+        with contextlib.suppress(HostUnavailable, ProtocolError):
+            if self.portal.call_soon(self.recorder.flush, self.backend.tell) and self.has_host():
+                self.request("traces.settle")
+        return TraceLibrary(self.settings.trace_file, self.recorder.spans)
 
     def request(self, method: str, **params: Any) -> Any:
         """Ask the host itself; the value is plain data."""
@@ -252,26 +306,7 @@ class Lab:
         ``temperature``, ``max_tokens``, ``timeout_s``. A key that is not given is taken from the notebook's own
         environment (``OPENAI_API_KEY`` and the like) when the model is of that provider. Of the settings that are not
         given, the key and the address go with the model before; the figures stay. Raises ``ConfigurationError``."""
-        if not _MODEL.fullmatch(model):
-            raise ConfigurationError(
-                f"{model!r} is no model's name.",
-                "lm",
-                "provider/name",
-                model,
-                hint="For example local/smollm2-135m, openai/gpt-4o-mini or ollama_chat/llama3.2.",
-            )
-        allowed = {"api_base", "api_key", "temperature", "max_tokens", "timeout_s"}
-        unknown = sorted(values.keys() - allowed)
-        if unknown:
-            raise ConfigurationError(
-                f"A language model has no setting {unknown[0]!r}.",
-                f"lm_{unknown[0]}",
-                ", ".join(sorted(allowed)),
-                hint=f"There are {', '.join(sorted(allowed))}.",
-            )
-        update: dict[str, Any] = {"lm": model, "lm_api_base": None, "lm_api_key": None}
-        update |= {f"lm_{name}": value for name, value in values.items()}
-        self.settings = Settings.create(**(self.settings.model_dump() | update))
+        self.settings = self.settings.with_lm(model, **values)
         self.router.lm = self._lm_spec()
         return self.router.lm
 
@@ -280,7 +315,7 @@ class Lab:
         return LmSpec(
             model=settings.lm,
             api_base=settings.lm_api_base,
-            api_key=_api_key(settings.lm, settings.lm_api_key, os.environ),
+            api_key=api_key_for(settings.lm, settings.lm_api_key),
             temperature=settings.lm_temperature,
             max_tokens=settings.lm_max_tokens,
             timeout_s=settings.lm_timeout_s,
@@ -300,6 +335,8 @@ class Lab:
         self.launcher.leave_all()
         self.batches.close()
         self.panels.clear()
+        self.portal.call_soon(self.recorder.flush, self.backend.tell)
+        self._telling.cancel()
         self.observer.close()
         self.portal.run(self.backend.aclose)
         self.portal.close()
@@ -321,30 +358,6 @@ class Lab:
         return f"<Lab [{'closed' if self.is_closed else 'open'}, lm: {self.lm.model}, {self.backend!r}]>"
 
 
-def _api_key(model: str, given: SecretStr | None, environment: Mapping[str, str]) -> str | None:
-    """The key for ``model``: the one that was set, else the provider's own variable in the notebook."""
-    if given is not None:
-        return given.get_secret_value()
-    provider = model.split("/", 1)[0].upper().replace("-", "_")
-    return environment.get(f"{provider}_API_KEY") or None
-
-
-def _local_mark(lm: LmSpec, model_dir: Path | None) -> Any:
-    """What tells a local model from another one that had its name before; None for what is not on this machine."""
-    if not lm.is_local:
-        return None
-    from dspex_lab.worker.engines.local_models import local_model_mark
-
-    return local_model_mark(lm.model, model_dir)
-
-
-def _environment_key(model: str) -> str | None:
-    return _api_key(model, None, os.environ)
-
-
-#: ``provider/name``; names may hold more slashes, and nothing holds blanks.
-_MODEL = re.compile(r"[\w.-]+/\S*[^\s/]")
-
 _lock = threading.Lock()
 _current: Lab | None = None
 
@@ -356,6 +369,13 @@ def current_lab() -> Lab:
         if _current is None or _current.is_closed:
             _current = Lab()
         return _current
+
+
+def cell_ended(number: int | None, error: BaseException | None) -> None:
+    """A cell of the notebook came to its end; told on by the lab that is there, if any."""
+    span = cells.end(number, error)
+    if span is not None and _current is not None:
+        _current.recorder.add_span(span)
 
 
 def warm_up() -> None:

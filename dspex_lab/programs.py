@@ -14,6 +14,7 @@ from dspex_lab.pipelines import Batch, MapOptions, PastRun, Pipeline, Plan, Prog
 from dspex_lab.router import LabStatistics
 from dspex_lab.sessions import Session
 from dspex_lab.signatures import CompiledSignature, compile_signature
+from dspex_lab.telemetry import Observer, Trace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ __all__ = [
     "each",
     "module",
     "native",
+    "on",
     "parallel",
     "pipeline",
     "predict",
@@ -38,6 +40,8 @@ __all__ = [
     "start_run",
     "statistics",
     "template",
+    "trace",
+    "traces",
     "validate",
     "when",
 ]
@@ -124,14 +128,14 @@ def ask(question: str, **options: Any) -> Program:
     return _program(pipelines.ask(question, **options))
 
 
-def parallel(**steps: Any) -> Program:
-    """Steps that run at the same time."""
-    return _program(pipelines.parallel(**steps))
+def parallel(*, optional: bool = False, **steps: Any) -> Program:
+    """Steps that run at the same time; where one fails, an optional parallel leaves None in all of their fields."""
+    return _program(pipelines.parallel(optional=optional, **steps))
 
 
-def when(condition: Callable[[Any], Any], *, then: Any, otherwise: Any = None) -> Program:
+def when(condition: Callable[[Any], Any], *, then: Any, otherwise: Any = None, optional: bool = False) -> Program:
     """``then`` if ``condition(fields)`` holds, else ``otherwise``."""
-    return _program(pipelines.when(condition, then=then, otherwise=otherwise))
+    return _program(pipelines.when(condition, then=then, otherwise=otherwise, optional=optional))
 
 
 def each(step: Any, *, over: str, **options: Any) -> Program:
@@ -170,6 +174,25 @@ def session(*, pool: str = "general", idle_expiry_s: float = 600.0, timeout_s: f
     return current_lab().session(pool=pool, idle_expiry_s=idle_expiry_s, timeout_s=timeout_s)
 
 
+def traces(limit: int = 100) -> pd.DataFrame:
+    """The latest traces of all notebooks, newest first: trace, name, started, duration_s, spans, errors. A trace is a
+    cell with all that was begun in it, or a run outside of one."""
+    return current_lab().traces(limit)
+
+
+def trace(trace_id: str) -> Trace:
+    """One trace by its id, or by that of a run in it: what took how long, as a waterfall. ``trace.spans`` are its
+    spans, ``trace.frame`` is a DataFrame of them. Raises ``ConfigurationError`` when there is none."""
+    return current_lab().trace(trace_id)
+
+
+def on(event: str, observer: Observer) -> Callable[[], None]:
+    """Call ``observer(event)`` for each event of that name from now on: ``lab.on("router.retry", print)``; ``"*"`` and
+    ``"router.*"`` are several. The returned function detaches it; one that raises is detached by itself."""
+    return current_lab().on(event, observer)
+
+
 def statistics() -> LabStatistics:
-    """What the lab did so far: its ``routes``, ``retries``, ``circuits``, ``caches`` and ``budgets`` are DataFrames."""
+    """What the lab did so far: its ``routes``, ``retries``, ``circuits``, ``caches`` and ``budgets`` are tables, and
+    so are the ``calls``, ``steps``, ``history`` and ``workers`` of the host, for all notebooks, where one lives."""
     return current_lab().statistics()

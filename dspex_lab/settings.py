@@ -6,7 +6,9 @@ Pools are settings too (:class:`PoolSpec`), so that a notebook, the host and a t
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -19,9 +21,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from dspex_lab.calls import ANY_POOL
 from dspex_lab.errors import ConfigurationError
 
-__all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "default_pools"]
+__all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "api_key_for", "default_pools"]
 
 DEFAULT_LM = "local/smollm2-135m"
+
+#: ``provider/name``; names may hold more slashes, and nothing holds blanks.
+_MODEL = re.compile(r"[\w.-]+/\S*[^\s/]")
 
 #: As ``import`` takes it.
 ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
@@ -189,6 +194,10 @@ class Settings(BaseSettings):
     trace_max_age_days: float = Field(default=14.0, gt=0)
     trace_max_size_mb: int = Field(default=256, ge=1)
     record_prompts: bool = True
+    #: Where the host sends every span to as well, by OpenTelemetry's protocol: ``http://localhost:4318``.
+    otlp_endpoint: str | None = None
+    #: What the receiver wants in its headers: ``name=value,name=value``.
+    otlp_headers: SecretStr | None = None
 
     #: Private folder of what outlives the machine's power: the journal of runs. Made with mode 0700.
     data_dir: Path = Field(default_factory=_default_data_dir)
@@ -210,6 +219,31 @@ class Settings(BaseSettings):
                 actual=str(error.__cause__),
                 hint="Look at the DSPEX_LAB_* variables.",
             ) from error
+
+    def with_lm(self, model: str, **values: Any) -> Settings:
+        """The same with another default model. Of the ``values`` (``api_base``, ``api_key``, ``temperature``,
+        ``max_tokens``, ``timeout_s``) that are not given, the key and the address go with the model before; the figures
+        stay. Raises :class:`ConfigurationError`."""
+        if not _MODEL.fullmatch(model):
+            raise ConfigurationError(
+                f"{model!r} is no model's name.",
+                "lm",
+                "provider/name",
+                model,
+                hint="For example local/smollm2-135m, openai/gpt-4o-mini or ollama_chat/llama3.2.",
+            )
+        allowed = {"api_base", "api_key", "temperature", "max_tokens", "timeout_s"}
+        unknown = sorted(values.keys() - allowed)
+        if unknown:
+            raise ConfigurationError(
+                f"A language model has no setting {unknown[0]!r}.",
+                f"lm_{unknown[0]}",
+                ", ".join(sorted(allowed)),
+                hint=f"There are {', '.join(sorted(allowed))}.",
+            )
+        update: dict[str, Any] = {"lm": model, "lm_api_base": None, "lm_api_key": None}
+        update |= {f"lm_{name}": value for name, value in values.items()}
+        return Settings.create(**(self.model_dump() | update))
 
     @property
     def trace_file(self) -> Path:
@@ -274,6 +308,14 @@ class Settings(BaseSettings):
         raise ConfigurationError(
             f"There is no pool {name!r}.", "pool", f"one of {names}", name, hint=f"The pools are: {names}."
         )
+
+
+def api_key_for(model: str, given: SecretStr | None = None, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The key for ``model``: the one that was set, else the provider's own variable in the notebook."""
+    if given is not None:
+        return given.get_secret_value()
+    provider = model.split("/", 1)[0].upper().replace("-", "_")
+    return environment.get(f"{provider}_API_KEY") or None
 
 
 def _configuration_error(error: pydantic.ValidationError, prefix: str = "") -> ConfigurationError:

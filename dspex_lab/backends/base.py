@@ -6,11 +6,12 @@ Implementations: ``inline`` (this process) and ``kernels`` (the pool host). All 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from dspex_lab.calls import Call, Chunk, Result
+from dspex_lab.telemetry import Event, Span
 
 __all__ = ["Backend", "BackendStatistics", "PendingCall"]
 
@@ -66,6 +67,11 @@ class Backend(Protocol):
     async def request(self, method: str, **params: Any) -> Any:
         """Ask the place itself: ``status``, ``stop``, ``session.open(pool, idle_expiry_s)`` (the value is the id for
         ``Call.session``), ``session.close(session)``, ... The value is plain data."""
+        ...
+
+    def tell(self, spans: Sequence[Span], events: Sequence[Event], /) -> bool:
+        """Hand over what this process did, for who keeps traces. False: nobody is there now to hear it, and nobody is
+        started for it."""
         ...
 
     def statistics(self) -> BackendStatistics: ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dspex_lab.backends.base import BackendStatistics
@@ -16,6 +16,7 @@ from dspex_lab.backends.inline_sessions import InlineSessions
 from dspex_lab.calls import Call
 from dspex_lab.errors import Cancelled, DeadlineExceeded, LabError, ProtocolError
 from dspex_lab.portal import Portal
+from dspex_lab.telemetry import Event, Span
 from dspex_lab.wire.caller import Caller, RemoteCall
 from dspex_lab.wire.framing import Frames
 from dspex_lab.wire.messages import Cancel, Done, Failed, Message, Run, Started, Submit
@@ -141,6 +142,9 @@ class InlineBackend:
 
     def _status(self) -> dict[str, Any]:
         return {"pid": os.getpid(), "in_flight": self._caller.in_flight, "pools": {}, "clients": []}
+
+    def tell(self, spans: Sequence[Span], events: Sequence[Event], /) -> bool:
+        return False  # this very process keeps them
 
     def statistics(self) -> BackendStatistics:
         is_open = self._dispatcher is not None

@@ -8,20 +8,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import zmq
 
 from dspex_lab.backends.base import BackendStatistics
-from dspex_lab.calls import Call
+from dspex_lab.calls import Call, new_id
 from dspex_lab.errors import Cancelled, HostUnavailable, LabError, error_from_dict
 from dspex_lab.pool.rendezvous import ConnectionFile, HostLock, find_host, start_host
 from dspex_lab.settings import Settings
 from dspex_lab.sockets import PolledSocket
+from dspex_lab.telemetry import Event, Span
 from dspex_lab.wire.caller import Caller, RemoteCall
 from dspex_lab.wire.framing import Frames, pack, unpack_from_host
-from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Hello, Message, Refused, Welcome
+from dspex_lab.wire.messages import (
+    PROTOCOL_VERSION,
+    Goodbye,
+    Hello,
+    Message,
+    Notice,
+    Refused,
+    Request,
+    Telemetry,
+    Welcome,
+)
 from dspex_lab.wire.segments import Segments
 
 __all__ = ["KernelBackend"]
@@ -39,15 +51,27 @@ class KernelBackend:
 
     The first call (or :meth:`open`) connects, and starts a host when there is none; a call that comes while the
     connection is made waits for it, inside its own deadline. With the role "observer" it only looks: it starts no
-    host, asks for no pools, and keeps no host alive.
+    host, asks for no pools, and keeps no host alive. ``on_notice`` hears, on the loop, what the host says unasked.
     """
 
     name = "kernels"
 
-    def __init__(self, settings: Settings, *, label: str = "notebook", role: str = "client") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        label: str = "notebook",
+        role: str = "client",
+        on_open: Callable[[], object] = lambda: None,
+        on_notice: Callable[[Notice], object] = lambda _: None,
+    ) -> None:
+        """``on_open()`` is called when there is a host to talk to, again for each; ``on_notice`` with what a host tells
+        its clients unasked."""
+        self._on_open = on_open
         self._settings = settings
         self._label = label
         self._role = role
+        self._on_notice = on_notice
         self._socket: PolledSocket | None = None
         self._caller = Caller(self._send)
         self._welcome: asyncio.Future[Welcome] | None = None
@@ -122,6 +146,7 @@ class KernelBackend:
         except BaseException:
             self._disconnect()
             raise
+        self._on_open()
         return True
 
     async def _hello(self, host: ConnectionFile) -> None:
@@ -130,6 +155,9 @@ class KernelBackend:
         self._socket = PolledSocket(zmq.DEALER, self._receive)
         self._socket.connect(host.address)
         self._send(Hello(PROTOCOL_VERSION, host.key, self._role, self._label, os.getpid()), ())
+        if not self._settings.record_prompts:
+            # The host of another notebook may keep them. Said before any call, and needs no answer.
+            self._send(Request(new_id(), "traces.hide"), ())
         await self._welcome
 
     def _watch_host(self, pid: int) -> None:
@@ -176,6 +204,8 @@ class KernelBackend:
                     self._welcome.set_result(message)
             case Refused():
                 self._refused(error_from_dict(message.error))
+            case Notice():
+                self._on_notice(message)
             case _:
                 self._caller.receive(message, payload)
 
@@ -227,6 +257,13 @@ class KernelBackend:
                 if method in _ENDINGS:
                     return None
         raise AssertionError("the last try returns or raises")
+
+    def tell(self, spans: Sequence[Span], events: Sequence[Event], /) -> bool:
+        if self._socket is None or self.is_connecting():
+            return False
+        # Events are encoded as they are, field by field: a run's are many, and each copy would be the run's own time.
+        self._send(Telemetry([span.to_dict() for span in spans], cast("list[dict[str, Any]]", list(events))), ())
+        return True
 
     def is_connected(self) -> bool:
         """Whether a host is at the other end now."""

@@ -15,7 +15,7 @@ from dspex_lab.pipelines.constructors import CONSTRUCTORS, StepOptions
 from dspex_lab.settings import PoolSpec, default_pools
 from dspex_lab.signatures import completions as signature_completions
 
-__all__ = ["Offer", "complete"]
+__all__ = ["Offer", "complete", "options_of"]
 
 _LM_SETTINGS = ("api_base=", "temperature=", "max_tokens=", "timeout_s=")
 _POOL_VERBS = ("add", "restart", "remove")
@@ -75,7 +75,7 @@ def _pipeline(line: str, before: str, *, is_body: bool) -> Offer:
     if (text := _open_text(line)) is not None:
         is_asking = call in _SIGNED and "->" not in text
         return Offer(_starting(typed, fields).words) if is_asking else _NOTHING
-    options = tuple(f"{one}=" for one in _options_of(call)) if call else ()
+    options = tuple(f"{one}=" for one in options_of(call)) if call else ()
     if name is None:
         return Offer(options if line.endswith(("(", ", ")) else (), is_exclusive=False)
     return Offer(_starting(typed, (*options, *CONSTRUCTORS)).words, is_exclusive=False)
@@ -114,7 +114,7 @@ def _open_text(line: str) -> str | None:
     return line[start:] if quote else None
 
 
-def _options_of(call: str) -> list[str]:
+def options_of(call: str) -> list[str]:
     """The keywords that a constructor takes, those of every step among them."""
     named = [
         one.name for one in inspect.signature(CONSTRUCTORS[call]).parameters.values() if one.kind is one.KEYWORD_ONLY

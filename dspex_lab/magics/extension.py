@@ -9,6 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
 from dspex_lab.magics import help as help_texts
+from dspex_lab.magics.cell_hooks import hook_cells, unhook_cells
 from dspex_lab.magics.signature_form import SignatureForms
 
 __all__ = ["LabMagics", "load", "unload"]
@@ -79,14 +80,26 @@ def _matcher(shell: InteractiveShell) -> Any:
     return match
 
 
+def _show_trace(trace: Any) -> None:
+    from dspex_lab.widgets import display_trace
+
+    display_trace(trace)
+
+
 def load(shell: InteractiveShell) -> None:
     """Register everything with ``shell``; loading twice changes nothing."""
     shell.register_magics(LabMagics)
     unload(shell)
     shell.Completer.custom_matchers.append(_matcher(shell))
+    if shell.display_formatter is not None:
+        # By name: what shows a trace is imported when there is one.
+        shown = shell.display_formatter.ipython_display_formatter
+        shown.for_type_by_name("dspex_lab.telemetry.trace", "Trace", _show_trace)
+    hook_cells(shell)
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take the completion away; IPython has no way to take magics away."""
+    """Take the completion and the hooks away; IPython has no way to take magics away."""
+    unhook_cells(shell)
     matchers = shell.Completer.custom_matchers
     matchers[:] = [one for one in matchers if getattr(one, "matcher_identifier", "") != _MATCHER_ID]

@@ -67,6 +67,8 @@ LAB = """The lab in one line.
     %lab jobs                     detached calls, which go on without their notebook
     %lab jobs cancel ID           stop one
     %lab runs                     the runs of all notebooks; lab.run("ID").resume() goes on with one
+    %lab traces                   the latest traces of all notebooks: a cell, with all that was begun in it
+    %lab trace [ID]               one as a waterfall, by its id or a run's; the latest where none is named
     %lab panel pools              the pools live: workers, queues, memory, CPU; resize, restart, logs
     %lab panel metrics            latency, throughput, errors and tokens live; runs to compare
     %lab panel trace [ID]         a trace as a waterfall, the latest if none is named

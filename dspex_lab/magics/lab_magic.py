@@ -15,6 +15,7 @@ from dspex_lab.errors import ConfigurationError
 from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics import help as help_texts
 from dspex_lab.magics.panel_commands import show_panel
+from dspex_lab.magics.trace_commands import show_trace, show_traces
 from dspex_lab.pipelines import run_table
 from dspex_lab.settings import PoolSpec
 
@@ -114,6 +115,7 @@ def _setting(text: str) -> tuple[str, Any]:
 #: So many runs are shown; lab.runs() has them all.
 _SHOWN_RUNS = 50
 _NO_HOST = "No pool host runs; the first call starts one, and so does %lab start."
+_NO_TRACE = "Nothing was traced yet; every run of a program or pipeline is."
 _SECRETS = frozenset({"api_key", "key", "apikey", "token", "secret", "password"})
 
 
@@ -199,6 +201,18 @@ def _runs(*arguments: str) -> Any:
     return run_table(records) if records else Text("No run was written down yet.")
 
 
+def _traces(*arguments: str) -> Any:
+    _takes("no argument", arguments, 0)
+    table = show_traces()
+    return Text(_NO_TRACE) if table is None else table
+
+
+def _trace(*arguments: str) -> Any:
+    _takes("at most one id, of a trace or a run", arguments, 0, 1)
+    trace = show_trace(arguments[0] if arguments else None)
+    return Text(_NO_TRACE) if trace is None else trace
+
+
 def _logs(*arguments: str) -> Any:
     _takes("at most one worker", arguments, 0, 1)
     logs = current_lab().logs()
@@ -234,6 +248,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "pools": _pools,
     "jobs": _jobs,
     "runs": _runs,
+    "traces": _traces,
+    "trace": _trace,
     "panel": show_panel,
     "logs": _logs,
     "connect": _connect,

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from dspex_lab.calls import Usage
+from dspex_lab.calls import TraceContext, Usage
 from dspex_lab.clock import Clock
 from dspex_lab.errors import LabError
 from dspex_lab.pipelines.failures import as_lab_error
@@ -37,13 +37,22 @@ class RunBook:
         self.outputs: dict[str, Mapping[str, Any]] = {}
         self.errors: dict[str, LabError] = {}
 
-    def began(self, step: PlanStep) -> float:
-        """The step runs; the moment, for what ends it."""
-        self._emit("pipeline.step", None, run_id=self._run_id, step=step.name, status=_RUNNING)
+    def began(self, step: PlanStep, trace: TraceContext | None = None, parent: str = "") -> float:
+        """The step runs; the moment, for what ends it. ``trace`` is its place in the run's trace, ``parent`` the span
+        of the step that it is part of."""
+        if parent:
+            self._emit("pipeline.step", trace, run_id=self._run_id, step=step.name, status=_RUNNING, parent=parent)
+        else:
+            self._emit("pipeline.step", trace, run_id=self._run_id, step=step.name, status=_RUNNING)
         return self._now()
 
     def succeeded(
-        self, step: PlanStep, started: float, outputs: Mapping[str, Any], outcome: Outcome | None
+        self,
+        step: PlanStep,
+        started: float,
+        outputs: Mapping[str, Any],
+        outcome: Outcome | None,
+        trace: TraceContext | None = None,
     ) -> StepMetrics:
         """The step ended well; its figures. ``outcome`` is None for one that is made of others."""
         duration_s = self._now() - started
@@ -51,13 +60,13 @@ class RunBook:
         if outcome is None:
             figures = StepMetrics(step.name, _SUCCEEDED, duration_s)
             self._count(step.name, figures)
-            self._tell(step, _SUCCEEDED, duration_s=duration_s, outputs=plain_values(outputs))
+            self._tell(step, _SUCCEEDED, trace, duration_s=duration_s, outputs=plain_values(outputs))
             return figures
         figures = _figures(step.name, duration_s, outcome)
         self._count(step.name, figures)
         self._emit(
             "pipeline.step",
-            None,
+            trace,
             run_id=self._run_id,
             step=step.name,
             status=_SUCCEEDED,
@@ -73,7 +82,7 @@ class RunBook:
         """What a step, a plain function that ended well now, took."""
         return (step.name, self._now() - started, decision.route._value_, decision.target, run_s)
 
-    def walked(self, figures: PlainFigures, outputs: Mapping[str, Any]) -> None:
+    def walked(self, figures: PlainFigures, outputs: Mapping[str, Any], trace: TraceContext | None = None) -> None:
         """The step of ``figures`` ended well on a walk."""
         name = figures[0]
         self.outputs[name] = outputs
@@ -81,7 +90,7 @@ class RunBook:
             self._count(name, figures)
         self._emit(
             "pipeline.step",
-            None,
+            trace,
             run_id=self._run_id,
             step=name,
             status=_SUCCEEDED,
@@ -92,13 +101,15 @@ class RunBook:
             retries=0,
         )
 
-    def cancelled(self, step: PlanStep, started: float) -> None:
+    def cancelled(self, step: PlanStep, started: float, trace: TraceContext | None = None) -> None:
         """The step was stopped."""
         duration_s = self._now() - started
         self._count(step.name, StepMetrics(step.name, StepStatus.CANCELLED, duration_s))
-        self._tell(step, StepStatus.CANCELLED.value, duration_s=duration_s)
+        self._tell(step, StepStatus.CANCELLED.value, trace, duration_s=duration_s)
 
-    def failed(self, step: PlanStep, started: float, error: Exception, *, where: str) -> LabError:
+    def failed(
+        self, step: PlanStep, started: float, error: Exception, trace: TraceContext | None = None, *, where: str
+    ) -> LabError:
         """The step failed; its error for people. One that a step inside it told already is not told again."""
         duration_s = self._now() - started
         told = as_lab_error(error, step.name, where)
@@ -106,7 +117,7 @@ class RunBook:
             self.errors[step.name] = told
             self._emit("error.pipeline", None, run_id=self._run_id, step=step.name, error=told.to_dict())
         self._count(step.name, StepMetrics(step.name, StepStatus.FAILED, duration_s))
-        self._tell(step, StepStatus.FAILED.value, duration_s=duration_s, error=told.to_dict())
+        self._tell(step, StepStatus.FAILED.value, trace, duration_s=duration_s, error=told.to_dict())
         return told
 
     def skipped(self, step: PlanStep, reason: str) -> None:
@@ -115,17 +126,17 @@ class RunBook:
         for one in (step, *inside):
             with self._lock:
                 self.figures.setdefault(one.name, StepMetrics(one.name, StepStatus.SKIPPED, reason=reason))
-            self._tell(one, StepStatus.SKIPPED.value, reason=reason)
+            self._tell(one, StepStatus.SKIPPED.value, None, reason=reason)
 
     def resumed(self, step: PlanStep, known: Remembered) -> None:
         """The step ended well in an earlier life of the run."""
         self._count(step.name, known.metrics)
         self.outputs[step.name] = known.outputs
         duration_s = known.metrics.duration_s
-        self._tell(step, _SUCCEEDED, resumed=True, duration_s=duration_s, outputs=plain_values(known.outputs))
+        self._tell(step, _SUCCEEDED, None, resumed=True, duration_s=duration_s, outputs=plain_values(known.outputs))
         for block in step.blocks:
             for inner in block:
-                self._tell(inner, _SUCCEEDED, resumed=True)
+                self._tell(inner, _SUCCEEDED, None, resumed=True)
 
     def _count(self, name: str, figures: StepMetrics | PlainFigures) -> None:
         with self._lock:
@@ -136,8 +147,8 @@ class RunBook:
                     figures = summed(before, step_metrics(figures))
             self.figures[name] = figures
 
-    def _tell(self, step: PlanStep, status: str, **attributes: Any) -> None:
-        self._emit("pipeline.step", None, run_id=self._run_id, step=step.name, status=status, **attributes)
+    def _tell(self, step: PlanStep, status: str, trace: TraceContext | None, **attributes: Any) -> None:
+        self._emit("pipeline.step", trace, run_id=self._run_id, step=step.name, status=status, **attributes)
 
 
 def _figures(name: str, duration_s: float, outcome: Outcome) -> StepMetrics:

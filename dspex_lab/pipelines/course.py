@@ -132,8 +132,9 @@ class Course:
         self.standing.move_to(RunState.RUNNING)
         self.telling.emit(
             "run.start",
-            None,
+            self.settings.trace,
             run_id=self.settings.run_id,
+            parent=self.settings.trace_parent,
             pipeline=self.plan.name,
             steps=self.plan.description,
             inputs=plain_values(self.inputs),
@@ -261,8 +262,10 @@ class Course:
             fields = self.work.records[outer.name].to_dict()
         self.telling.emit(
             "run.end",
-            None,
+            self.settings.trace,
             run_id=self.settings.run_id,
+            parent=self.settings.trace_parent,
+            pipeline=self.plan.name,
             status=state.value,
             duration_s=metrics.duration_s,
             usage=usage_data(metrics.usage),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dspex_lab.calls import new_id
+from dspex_lab.calls import TraceContext, new_id
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.pipelines.inputs import check_inputs
 from dspex_lab.pipelines.journal import Journal, RunRecord
@@ -26,6 +26,8 @@ from dspex_lab.pipelines.run import Run
 from dspex_lab.pipelines.runner import RunSettings
 from dspex_lab.portal import Portal
 from dspex_lab.router import Budget, Router
+from dspex_lab.telemetry import Recorder
+from dspex_lab.telemetry.spans import current_trace, new_span_id
 
 __all__ = ["Launcher", "LauncherStatistics", "StartRun"]
 
@@ -70,8 +72,13 @@ class Launcher:
         journal: Journal | None = None,
         resume: ResumeRun | None = None,
         remembered: int = 100,
+        recorder: Recorder | None = None,
+        place: Callable[[], TraceContext | None] = current_trace,
     ) -> None:
-        """``journal`` is where runs of pipelines are written down, ``resume`` how those that are over go on."""
+        """``journal`` is where runs of pipelines are written down, ``resume`` how those that are over go on.
+        ``recorder`` follows what runs tell; ``place`` says what a run that begins now hangs under in its trace."""
+        self._recorder = recorder
+        self._place = place
         self._portal = portal
         self._journal = journal
         self._resume = resume
@@ -104,7 +111,7 @@ class Launcher:
         is_program: bool,
     ) -> Run:
         """Begin a run whose inputs were checked, and which has what is ``known`` by step from another one."""
-        settings = RunSettings(new_id(), options)
+        settings = self._settings(new_id(), options)
         entry = None
         if self._journal is not None and settings.options.journal and not is_program:
             plain = options_to_plain(settings.options)
@@ -142,8 +149,17 @@ class Launcher:
         plan = overridden(plan, options.steps)
         check_inputs(plan, inputs)
         entry = self._journal.take_over(record, plan, inputs, options_to_plain(options), known)
-        settings = RunSettings(record.run_id, options)
+        settings = self._settings(record.run_id, options)
         return self._begin(Run(plan, inputs, self._portal, self._router, settings, entry=entry, resume=self._resume))
+
+    def _settings(self, run_id: str, options: RunOptions) -> RunSettings:
+        """The run hangs under what it was begun in, a notebook's cell as a rule; else it is a trace of its own."""
+        outer = self._place()
+        if outer is None:
+            return RunSettings(run_id, options, trace=TraceContext(run_id, new_span_id()))
+        return RunSettings(
+            run_id, options, trace=TraceContext(outer.trace_id, new_span_id()), trace_parent=outer.span_id
+        )
 
     def _begin(self, run: Run) -> Run:
         """Keep the run, and forget the oldest that are over: those under way must be there to be cancelled."""
@@ -155,6 +171,8 @@ class Launcher:
                 over = (one.id for one in self._runs.values() if one.is_over)
                 for run_id in list(itertools.islice(over, too_many)):
                     del self._runs[run_id]
+        if self._recorder is not None:
+            self._recorder.follow(run.events())
         return run.start()
 
     def statistics(self) -> LauncherStatistics:
@@ -173,6 +191,12 @@ class Launcher:
         """The latest runs, oldest first."""
         with self._lock:
             return tuple(self._runs.values())
+
+    def cancel(self, run_id: str) -> bool:
+        """Cancel the run with this id, from any thread; False when there is none here, or it is over."""
+        with self._lock:
+            run = self._runs.get(run_id)
+        return run is not None and run.cancel()
 
     def leave_all(self) -> int:
         """Stop every run under way because the process ends; the journal has them as interrupted."""

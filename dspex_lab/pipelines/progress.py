@@ -18,14 +18,15 @@ Values = Mapping[str, Any]
 
 class BlockProgress:
     """One turn of a block. ``around`` holds the fields that come from outside of it; ``place`` stands before the
-    names of its steps in the run's memory."""
+    names of its steps in the run's memory; ``parent`` is the span of the step that it is part of ("": of none)."""
 
-    __slots__ = ("_left", "_lock", "_outputs", "_waiting", "around", "block", "place")
+    __slots__ = ("_left", "_lock", "_outputs", "_waiting", "around", "block", "parent", "place")
 
-    def __init__(self, block: Block, around: Values, place: str = "") -> None:
+    def __init__(self, block: Block, around: Values, place: str = "", parent: str = "") -> None:
         self.block = block
         self.around = around
         self.place = place
+        self.parent = parent
         self._outputs: list[Values | None] = [None] * len(block.steps)
         self._waiting = [len(step.needs) for step in block.steps]
         self._left = len(block.steps)

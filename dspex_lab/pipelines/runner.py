@@ -19,7 +19,7 @@ from dspex_lab.errors import Cancelled, LabError
 from dspex_lab.pipelines.asking import ASK, Form
 from dspex_lab.pipelines.book import RunBook
 from dspex_lab.pipelines.group import FirstErrorGroup
-from dspex_lab.pipelines.memory import DECISION, SPENT_KEY, Remembered, StepMemory, decision_key, item_place
+from dspex_lab.pipelines.memory import DECISION, ITEMS, SPENT_KEY, Remembered, StepMemory, item_place, mark_key
 from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.plan import Block, Plan, PlanStep
 from dspex_lab.pipelines.progress import BlockProgress, Values
@@ -29,7 +29,7 @@ from dspex_lab.pipelines.spending import open_account
 from dspex_lab.pipelines.steps import Each, Leaf, When
 from dspex_lab.pipelines.walk import Failure, Walk, Walked
 from dspex_lab.router import Account, EmitEvent, Outcome, Router, RunContext, call_plain
-from dspex_lab.telemetry.spans import new_span_id
+from dspex_lab.telemetry.spans import below
 from dspex_lab.threads import Threads
 
 __all__ = ["AskPeople", "PlanRun", "RunSettings"]
@@ -47,12 +47,14 @@ class AskPeople(Protocol):
 class RunSettings:
     """What holds for a whole run: its id, and how it is to go.
 
-    ``priority`` "batch" lets the calls of those who wait go first; a run that is not traced leaves no spans."""
+    ``priority`` "batch" lets the calls of those who wait go first. ``trace`` is the run's own place in its trace, under
+    the span ``trace_parent``; a run without one is not traced."""
 
     run_id: str
     options: RunOptions = field(default_factory=RunOptions)
     priority: Priority = "interactive"
-    is_traced: bool = True
+    trace: TraceContext | None = None
+    trace_parent: str | None = None
 
 
 class PlanRun:
@@ -109,7 +111,7 @@ class PlanRun:
     async def run(self, inputs: Values) -> dict[str, Any]:
         """Every field that the steps wrote. Raises the first step's error (a ``LabError``, with the name of its step in
         ``errors``); those under way are cancelled then, unless errors are only to be recorded."""
-        return await self._block(self._plan.block, inputs, "")
+        return await self._block(self._plan.block, inputs, "", "")
 
     async def go_on(self, progress: BlockProgress, walked: Walked) -> dict[str, Any]:
         """The same where a first walk has come so far."""
@@ -117,10 +119,10 @@ class PlanRun:
 
     # --- blocks ---------------------------------------------------------------------------------------------------
 
-    async def _block(self, block: Block, around: Values, place: str) -> dict[str, Any]:
+    async def _block(self, block: Block, around: Values, place: str, parent: str) -> dict[str, Any]:
         """The fields that the block leaves behind; ``around`` holds those that come from outside. ``place`` stands
-        before the steps' names in the run's memory."""
-        progress = BlockProgress(block, around, place)
+        before the steps' names in the run's memory, ``parent`` is the span that they hang under."""
+        progress = BlockProgress(block, around, place, parent)
         return await self._rest(progress, Walked(tuple(progress.first())))
 
     async def _rest(self, progress: BlockProgress, walked: Walked) -> dict[str, Any]:
@@ -169,7 +171,7 @@ class PlanRun:
             emit=self._emit,
             run_id=settings.run_id,
             memory=self._memory,
-            is_traced=settings.is_traced,
+            trace_id=None if settings.trace is None else settings.trace.trace_id,
         )
         return walk if walk.can_begin() else None
 
@@ -190,27 +192,34 @@ class PlanRun:
         key = progress.place + step.name
         if (known := self._recalled(step, key)) is not None:
             return known.outputs
-        started = self.book.began(step) if begun is None else begun.started
+        trace = self._place_in_trace() if begun is None else begun.trace
+        started = self.book.began(step, trace, progress.parent) if begun is None else begun.started
         outcome: Outcome | None = None
         try:
             if isinstance(step.step, Leaf):
-                outcome = await self._leaf(step, step.step, inputs, key, begun)
+                outcome = await self._leaf(step, step.step, inputs, key, trace, begun)
                 outputs: Values = outcome.outputs
             else:
-                outputs = await self._composite(step, inputs, key)
+                outputs = await self._composite(step, inputs, key, "" if trace is None else trace.span_id)
+                if step.is_optional:  # where errors are only recorded, a field may be missing
+                    outputs = {name: outputs.get(name) for name in step.write_names}
         except (asyncio.CancelledError, Cancelled):
-            self.book.cancelled(step, started)
+            self.book.cancelled(step, started, trace)
             raise
         except Exception as error:
-            return self._failed(step, started, error)
-        figures = self.book.succeeded(step, started, outputs, outcome)
+            return self._failed(step, started, error, trace)
+        figures = self.book.succeeded(step, started, outputs, outcome, trace)
         if self._memory is not None and outcome is not None:
             await self._memory.keep(key, outputs, figures)
         return outputs
 
-    def _failed(self, step: PlanStep, started: float, error: Exception) -> Values | None:
+    def _place_in_trace(self) -> TraceContext | None:
+        """A place for one step; None in a run that is not traced."""
+        return below(self._settings.trace)
+
+    def _failed(self, step: PlanStep, started: float, error: Exception, trace: TraceContext | None) -> Values | None:
         """What a failed step leaves where the run goes on; raises its error where it does not."""
-        told = self.book.failed(step, started, error, where=self._plan.source.where(step.path))
+        told = self.book.failed(step, started, error, trace, where=self._plan.source.where(step.path))
         if step.is_optional:
             return dict.fromkeys(step.write_names)
         if not self._settings.options.continue_on_error:
@@ -226,14 +235,18 @@ class PlanRun:
             self.book.resumed(step, known)
         return known
 
-    async def _leaf(self, step: PlanStep, leaf: Leaf, inputs: Values, key: str, begun: Failure | None) -> Outcome:
+    async def _leaf(
+        self,
+        step: PlanStep,
+        leaf: Leaf,
+        inputs: Values,
+        key: str,
+        trace: TraceContext | None,
+        begun: Failure | None,
+    ) -> Outcome:
         if leaf.operation.kind == ASK and self._ask is not None:
             return await self._ask(step.name, key, Form.of(leaf), inputs, timeout_s=leaf.options.timeout_s)
         settings = self._settings
-        if begun is not None:
-            trace = begun.trace
-        else:
-            trace = TraceContext(settings.run_id, new_span_id()) if settings.is_traced else None
         context = RunContext(
             self._emit,
             settings.run_id,
@@ -246,23 +259,23 @@ class PlanRun:
         error = None if begun is None else begun.error
         return await self._router.execute(leaf.operation, inputs, options=leaf.options, context=context, begun=error)
 
-    async def _composite(self, step: PlanStep, inputs: Values, key: str) -> Values:
+    async def _composite(self, step: PlanStep, inputs: Values, key: str, span: str) -> Values:
         if isinstance(step.step, When):
-            return await self._when(step, step.step, inputs, key)
+            return await self._when(step, step.step, inputs, key, span)
         if isinstance(step.step, Each):
-            return await self._each(step, step.step, inputs, key)
-        return await self._block(step.blocks[0], inputs, _place_of(key))
+            return await self._each(step, step.step, inputs, key, span)
+        return await self._block(step.blocks[0], inputs, _place_of(key), span)
 
-    async def _when(self, step: PlanStep, when: When, inputs: Values, key: str) -> Values:
+    async def _when(self, step: PlanStep, when: When, inputs: Values, key: str, span: str) -> Values:
         """The branch that the condition chose; a field that it does not write is as it was before, or None."""
-        is_true = await self._decided(step, when, inputs, decision_key(key))
+        is_true = await self._decided(step, when, inputs, mark_key(key))
         taken, other = (0, 1) if is_true else (1, 0)
         if other < len(step.blocks):
             for skipped in step.blocks[other].steps:
                 self.book.skipped(skipped, "the condition chose another branch")
         found: dict[str, Any] = {name: inputs.get(name) for name in step.write_names}
         if taken < len(step.blocks):
-            found.update(await self._block(step.blocks[taken], inputs, _place_of(key)))
+            found.update(await self._block(step.blocks[taken], inputs, _place_of(key), span))
         return found
 
     async def _decided(self, step: PlanStep, when: When, inputs: Values, key: str) -> bool:
@@ -276,7 +289,7 @@ class PlanRun:
         await self._memory.keep(key, {DECISION: is_true}, StepMetrics(step.name, StepStatus.SUCCEEDED))
         return is_true
 
-    async def _each(self, step: PlanStep, each: Each, inputs: Values, key: str) -> Values:
+    async def _each(self, step: PlanStep, each: Each, inputs: Values, key: str, span: str) -> Values:
         """The step's outputs for every item, as lists in the items' order."""
         items = list(inputs[each.over])
         rows: list[Values] = [{} for _ in items]
@@ -286,11 +299,14 @@ class PlanRun:
             # Each worker takes the next item that is left, so that at most ``concurrency`` are under way.
             for index in places:
                 around = {**inputs, each.item: items[index]}
-                rows[index] = await self._block(step.blocks[0], around, item_place(key, index))
+                rows[index] = await self._block(step.blocks[0], around, item_place(key, index), span)
 
         async with FirstErrorGroup() as group:
             for _ in range(min(each.concurrency, len(items))):
                 group.start(work())
+        if self._memory is not None and self._memory.recall(mark_key(key)) is None:
+            figures = StepMetrics(step.name, StepStatus.SUCCEEDED)
+            await self._memory.keep(mark_key(key), {ITEMS: len(items)}, figures)
         return {name: [row.get(name) for row in rows] for name in step.write_names}
 
     async def _asked(self, condition: Callable[[Any], Any], fields: Record) -> bool:

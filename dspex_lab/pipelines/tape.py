@@ -47,7 +47,12 @@ class Tape(Generic[T]):
 
     @property
     def is_closed(self) -> bool:
+        """Whether nothing is added any more."""
         return self._is_closed
+
+    def since(self, position: int) -> list[T]:
+        """What is there now but for the first ``position`` items."""
+        return self._items[position:]
 
     def snapshot(self) -> tuple[T, ...]:
         """What is there now."""

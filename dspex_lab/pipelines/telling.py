@@ -32,24 +32,26 @@ class TextChunk:
 class Telling:
     """The tapes of one run: its ``events``, and the streamed text among them as ``chunks``."""
 
-    __slots__ = ("_hub", "_now", "_run_id", "chunks", "events")
+    __slots__ = ("_append", "_now", "_run_id", "_tell", "chunks", "events")
 
     def __init__(self, run_id: str, hub: EventHub, clock: Clock) -> None:
         self._run_id = run_id
         self.events: Tape[Event] = Tape()
         self.chunks: Tape[TextChunk] = Tape()
-        self._hub = hub
+        # Called at every event, so looked up once.
+        self._append = self.events.append
+        self._tell = hub.tell
         self._now = clock.now
 
     def emit(self, name: str, /, trace: TraceContext | None = None, **attributes: Any) -> None:
         """Tell of one thing, on the tapes and to every observer."""
         event = Event(name, self._now(), attributes, trace)
-        self.events.append(event)
+        self._append(event)
         if name == "token":
             self.chunks.append(
                 TextChunk(attributes["step"], attributes["field"], attributes["text"], attributes["sent_at"])
             )
-        self._hub.tell(event)
+        self._tell(event)
 
     def warn(self, message: str, step: str | None) -> None:
         """Tell of something that one should know, and that stops nothing. A run that is over tells no more."""

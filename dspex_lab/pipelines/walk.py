@@ -26,8 +26,8 @@ from dspex_lab.telemetry.spans import new_span_id
 __all__ = ["Failure", "Walk", "Walked"]
 
 
-#: A step whose function runs, and when it began; None: what comes before the steps.
-_UnderWay = tuple[PlanStep, float] | None
+#: A step whose function runs, when it began, and its place in the trace; None: what comes before the steps.
+_UnderWay = tuple[PlanStep, float, TraceContext | None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,11 @@ class Walk:
         "_emit",
         "_first",
         "_is_stopped",
-        "_is_traced",
         "_memory",
         "_progress",
         "_router",
         "_run_id",
+        "_trace_id",
         "_under_way",
     )
 
@@ -75,7 +75,7 @@ class Walk:
         emit: EmitEvent,
         run_id: str,
         memory: StepMemory | None = None,
-        is_traced: bool = True,
+        trace_id: str | None = None,
     ) -> None:
         self._first = first
         self._progress = progress
@@ -84,7 +84,7 @@ class Walk:
         self._emit = emit
         self._run_id = run_id
         self._memory = memory
-        self._is_traced = is_traced
+        self._trace_id = trace_id
         self._is_stopped = False
         # Holds the step while its function runs and its outputs are kept. Who takes it out, the walk or who stops it,
         # has the right to tell how it ended; taking from a list is one step to every thread.
@@ -154,9 +154,9 @@ class Walk:
     ) -> Values | Walked | None:
         """The outputs of one function, kept and told; or how the walk ends with it."""
         book, run_id, emit, name = self._book, self._run_id, self._emit, step.name
-        started = book.began(step)
-        trace = TraceContext(run_id, new_span_id()) if self._is_traced else None
-        self._under_way.append((step, started))
+        trace = TraceContext(self._trace_id, new_span_id()) if self._trace_id is not None else None
+        started = book.began(step, trace, self._progress.parent)
+        self._under_way.append((step, started, trace))
         if self._must_stop():
             return Walked(is_stopped=True) if self._leave() else None
         try:
@@ -181,7 +181,7 @@ class Walk:
         if not self._take():
             return None
         tell_straight(operation, run_s, send=emit, trace=trace, run_id=run_id, step=name)
-        book.walked(figures, outputs)
+        book.walked(figures, outputs, trace)
         return outputs
 
     def _recalled(self, step: PlanStep) -> Values | None:

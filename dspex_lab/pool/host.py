@@ -11,22 +11,25 @@ import contextlib
 import hmac
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
 import zmq
 
 from dspex_lab.clock import Clock, SystemClock
-from dspex_lab.errors import HostUnavailable, LabError, ProtocolError, WorkerLost
+from dspex_lab.errors import Cancelled, HostUnavailable, LabError, ProtocolError, WorkerLost
 from dspex_lab.folders import remove_tree
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.busy import excuse_busy
+from dspex_lab.pool.gpu_usage import read_gpu_usage
 from dspex_lab.pool.health import HealthLimits, enforce, examine, excuse
 from dspex_lab.pool.job_files import JobFiles
 from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.ledger import open_ledger
 from dspex_lab.pool.lifecycle import KernelLifecycle
+from dspex_lab.pool.notebook_runs import NotebookRuns
 from dspex_lab.pool.orders import Orders
 from dspex_lab.pool.parcels import Parcels
 from dspex_lab.pool.records import CallRecord
@@ -61,7 +64,7 @@ __all__ = ["Host"]
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.1
-_FLUSH_S = 0.5
+_GPU_S = 2.0
 #: So long between two ticks, and the host itself did not run.
 _AWAY_S = 1.0
 
@@ -79,6 +82,7 @@ class Host:
         self._needed_at = self._clock.monotonic()
         self._pidfds: dict[bytes, int] = {}
         self._trouble = ""
+        self._answering: set[asyncio.Future[None]] = set()
 
     async def run(self) -> None:
         self.folder.mkdir(mode=0o700)
@@ -87,14 +91,17 @@ class Host:
         self.workforce = Workforce(self.settings.pools, self.kernels, self._clock)
         self.ledger = open_ledger(self.settings, self._clock)
         self.jobs = JobBook(self._clock, JobFiles(self.settings.jobs_dir))
-        self.broker = Broker(self.workforce, self, self._clock, on_begin=self.jobs.begun, on_end=self._call_ended)
+        self.broker = Broker(self.workforce, self, self._clock, on_begin=self._call_begun, on_end=self._call_ended)
+        self.runs = NotebookRuns(self.broker.peers, self)
         self._parcels = Parcels(self.connection.host_id, self.broker)
         self._orders = Orders(
             self.connection.host_id,
             self._clock.monotonic(),
             self.broker,
             self.jobs,
+            self.runs,
             self.kernels,
+            self.ledger,
             self._clock,
             self.log_files,
             self.stop,
@@ -114,17 +121,19 @@ class Host:
 
     async def _watch(self) -> None:
         limits = HealthLimits(self.settings.worker_start_timeout_s, self.settings.worker_silence_s)
-        writing = asyncio.create_task(self._write_down())
+        beside = [asyncio.create_task(self.ledger.serve()), asyncio.create_task(self._look_at_gpus())]
         try:
             await self._tick(limits)
         finally:
-            writing.cancel()
+            for task in beside:
+                task.cancel()
 
-    async def _write_down(self) -> None:
-        """Write what happened, again and again: the disk's time is not the calls'."""
+    async def _look_at_gpus(self) -> None:
+        """Ask the driver what is in use, while a worker may use it."""
         while True:
-            await asyncio.sleep(_FLUSH_S)
-            await self.ledger.flush()
+            if self.workforce.has_gpu_workers():
+                self.workforce.gpu_usage = await asyncio.to_thread(read_gpu_usage)
+            await asyncio.sleep(_GPU_S)
 
     async def _tick(self, limits: HealthLimits) -> None:
         now = self._clock.monotonic()
@@ -271,17 +280,34 @@ class Host:
                 self.workforce.heard(worker, message.rss_bytes, message.cpu_s, is_worn=message.is_worn)
         elif worker is None or self.workforce.pools[worker.pool].spec.sandbox == "off":
             self.ledger.told(message.spans, message.events)
+            if worker is None:
+                self.runs.heard(peer, message.events)
 
     def _answer(self, peer: bytes, request: Request) -> None:
         try:
             if self.broker.peers[peer].worker is not None:
                 raise ProtocolError("A worker gives no orders.")
-            reply = Reply(request.id, value=self._orders.carry_out(peer, request.method, request.params))
+            value = self._orders.carry_out(peer, request.method, request.params)
         except LabError as error:
-            reply = Reply(request.id, error=error.to_dict())
-        self.send(peer, reply)
+            self.send(peer, Reply(request.id, error=error.to_dict()))
+            return
+        if isawaitable(value):
+            task = asyncio.ensure_future(self._answer_later(peer, request.id, value))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+        else:
+            self.send(peer, Reply(request.id, value=value))
+
+    async def _answer_later(self, peer: bytes, request_id: str, value: Awaitable[Any]) -> None:
+        reply = Reply(request_id, value=await value)
+        if not self._is_leaving:
+            self.send(peer, reply)
 
     # --- processes --------------------------------------------------------------------------------------------
+
+    def _call_begun(self, call: CallRecord) -> None:
+        self.ledger.begun(call)
+        self.jobs.begun(call)
 
     def _call_ended(self, call: CallRecord, done: Done | None, payload: Frames, error: dict[str, Any]) -> None:
         self.ledger.ended(call, done, error)
@@ -311,9 +337,17 @@ class Host:
     def _forget_client(self, peer: bytes) -> None:
         self._unwatch(peer)
         if peer in self.broker.peers:
+            self.ledger.told((), [self._end_of_lost(run_id) for run_id in self.runs.left(peer)])
             prefix = self._parcels.prefix(peer)
             self.broker.remove_peer(peer)
             self._parcels.sweep(prefix)
+            self.ledger.forget(peer)
+
+    def _end_of_lost(self, run_id: str) -> dict[str, Any]:
+        """The end of a run whose notebook is gone, in its place: nobody else would tell it."""
+        error = Cancelled("The notebook ended while the run was under way.").to_dict()
+        told = {"run_id": run_id, "status": "cancelled", "error": error}
+        return {"name": "run.end", "time": self._clock.now(), "attributes": told}
 
     def log_files(self) -> list[Path]:
         """Where the host, the zygote and the workers write."""

@@ -13,8 +13,10 @@ from dspex_lab.clock import Clock
 from dspex_lab.errors import Cancelled, ConfigurationError, ProtocolError, SessionLost
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.jobs import JobBook
+from dspex_lab.pool.ledger import Ledger
 from dspex_lab.pool.lifecycle import KernelLifecycle
 from dspex_lab.pool.logs import tail
+from dspex_lab.pool.notebook_runs import NotebookRuns
 from dspex_lab.settings import PoolSpec
 
 __all__ = ["Orders"]
@@ -22,13 +24,16 @@ __all__ = ["Orders"]
 
 @dataclass(frozen=True)
 class Orders:
-    """Every order is a public method whose parameters are plain data and whose value is too."""
+    """Every order is a public method whose parameters are plain data and whose value is too; that of an asynchronous
+    one is awaited."""
 
     host_id: str
     started_at: float
     broker: Broker
     jobs: JobBook
+    runs: NotebookRuns
     kernels: KernelLifecycle
+    ledger: Ledger
     clock: Clock
     log_files: Callable[[], list[Path]]
     stop_host: Callable[[], None]
@@ -118,6 +123,10 @@ class Orders:
         if call is not None:
             self.broker.stop_call(call, Cancelled("The job was cancelled."))
 
+    def runs_cancel(self, run: str) -> list[str]:
+        """Have the notebook that has a run cancel it; the names of those who were asked."""
+        return self.runs.cancel(run)
+
     def session_open(self, peer: bytes, /, pool: str, idle_expiry_s: float) -> str:
         """Open a session of who asks; its id."""
         return self.broker.open_session(peer, pool, idle_expiry_s).id
@@ -137,6 +146,26 @@ class Orders:
             )
         return path
 
+    def statistics(self) -> dict[str, Any]:
+        """What was counted since the host began: every operation of every pool, every kind of step of runs, and the
+        last hour in pieces of five seconds, by pool and ("") in all."""
+        ledger, now = self.ledger, self.clock.now()
+        return {
+            "since": ledger.collector.since,
+            "now": now,
+            "series": ledger.statistics(),
+            "steps": ledger.step_statistics(),
+            "history": ledger.history.snapshot(now),
+        }
+
+    def traces_hide(self, peer: bytes, /) -> None:
+        """Keep no prompts and answers of what who asks does."""
+        self.ledger.hide(peer)
+
+    async def traces_settle(self) -> None:
+        """Write down what is known of traces; answered when it is on the disk."""
+        await self.ledger.settle()
+
     def logs(self) -> dict[str, str]:
         """The end of every log file, by path."""
         return {str(path): tail(path) for path in self.log_files()}
@@ -144,4 +173,4 @@ class Orders:
 
 _NAMES = frozenset(name for name in vars(Orders) if not name.startswith("_")) - {"carry_out"}
 #: What is answered by who asks.
-_OF_PEERS = frozenset({"session_open", "session_close"})
+_OF_PEERS = frozenset({"session_open", "session_close", "traces_hide"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
@@ -29,6 +29,8 @@ __all__ = [
 
 #: A pool whose workers fail to start so often in a row fails its waiting calls and says why.
 START_FAILURES_TOLERATED = 3
+#: Over less time than this a share of a processor says nothing.
+_SHORTEST_SAMPLE_S = 0.1
 
 
 class WorkerPhase(Enum):
@@ -113,6 +115,9 @@ class WorkerRecord:
     last_heard: float = 0.0
     rss_bytes: int = 0
     cpu_s: float = 0.0
+    #: Of one processor, over its last heartbeat; None before the second.
+    cpu_percent: float | None = None
+    sampled_at: float | None = None
     calls_done: int = 0
     #: It asked to be replaced.
     is_worn: bool = False
@@ -141,6 +146,14 @@ class WorkerRecord:
         self.calls_done += 1
         if not self.calls:
             self.idle_since = now
+
+    def sample(self, rss_bytes: int, cpu_s: float, now: float) -> None:
+        """Note what it says of itself at ``now``."""
+        if self.sampled_at is not None and now - self.sampled_at >= _SHORTEST_SAMPLE_S:
+            self.cpu_percent = max(0.0, 100.0 * (cpu_s - self.cpu_s) / (now - self.sampled_at))
+        if self.sampled_at is None or now - self.sampled_at >= _SHORTEST_SAMPLE_S:
+            self.sampled_at, self.cpu_s = now, cpu_s
+        self.rss_bytes = rss_bytes
 
     def is_above(self, limit_mb: int | None) -> bool:
         """Whether it has more memory than that."""
@@ -312,15 +325,17 @@ class PoolRecord:
             queued_light=len(self.light),
         )
 
-    def statistics(self, now: float) -> dict[str, Any]:
+    def statistics(self, now: float, gpu_bytes: Mapping[int, int] | None = None) -> dict[str, Any]:
         """The pool as plain data: its spec, queue (the lines of sessions included), counters, trouble, sessions and
-        workers."""
+        workers. ``gpu_bytes`` is the device memory by process."""
         sessions = self.sessions.values()
+        shares = [worker.cpu_percent for worker in self.workers.values() if worker.cpu_percent is not None]
         return {
             "spec": self.spec.model_dump(),
             "queued": len(self.queue) + len(self.light) + sum(len(session.line) for session in sessions),
             "counters": asdict(self.counters),
             "trouble": self.trouble,
+            "cpu_percent": sum(shares) if shares else None,
             "sessions": [session.statistics(now) for session in sessions],
             "workers": [
                 {
@@ -332,6 +347,8 @@ class PoolRecord:
                     "calls_done": worker.calls_done,
                     "rss_bytes": worker.rss_bytes,
                     "cpu_s": worker.cpu_s,
+                    "cpu_percent": worker.cpu_percent,
+                    "gpu_memory_bytes": (gpu_bytes or {}).get(worker.pid or 0),
                 }
                 for worker in self.workers.values()
             ],

@@ -177,7 +177,9 @@ def start_host(settings: Settings) -> None:
     log_path = folder / LOG
     descriptor = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     # Secrets of language models stay in the notebook: they go with the calls that need them.
-    shared = settings.model_dump(mode="json", exclude={"lm_api_key"})
+    shared = settings.model_dump(mode="json", exclude={"lm_api_key", "otlp_headers"})
+    if settings.otlp_headers is not None:  # the host's own to use; it comes by a pipe, which nobody else reads
+        shared["otlp_headers"] = settings.otlp_headers.get_secret_value()
     with os.fdopen(descriptor, "wb") as log_file:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
             [sys.executable, "-I", "-S", str(_WARDEN), sys.executable],

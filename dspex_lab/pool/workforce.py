@@ -15,6 +15,7 @@ import msgspec
 from dspex_lab.calls import ANY_POOL, Needs
 from dspex_lab.clock import Clock
 from dspex_lab.errors import ConfigurationError, LabError, ProtocolError, WorkerLost
+from dspex_lab.pool.gpu_usage import GpuUsage
 from dspex_lab.pool.records import PoolRecord, WorkerPhase, WorkerRecord
 from dspex_lab.pool.selection import Candidate, choose_pool, what_lacks
 from dspex_lab.settings import PoolSpec
@@ -75,6 +76,8 @@ class Workforce:
         self._clock = clock
         self._on_change = on_change
         self._numbers = itertools.count(1)
+        #: As it was last read; who has a driver to ask does so.
+        self.gpu_usage = GpuUsage()
 
     def add_pool(self, spec: PoolSpec) -> None:
         """Add a pool; one of the same name keeps its workers and its own spec."""
@@ -268,16 +271,24 @@ class Workforce:
     def heard(self, worker: WorkerRecord, rss_bytes: int, cpu_s: float, *, is_worn: bool = False) -> None:
         """A heartbeat came."""
         worker.last_heard = self._clock.monotonic()
-        worker.rss_bytes, worker.cpu_s = rss_bytes, cpu_s
+        worker.sample(rss_bytes, cpu_s, worker.last_heard)
         if is_worn:
             worker.is_worn = True
             self.recycle_if_due(worker)
 
+    def has_gpu_workers(self) -> bool:
+        """Whether a worker runs that may compute on a GPU here."""
+        return any(pool.workers and self._kernels.has_gpu(pool.spec) for pool in self.pools.values())
+
     def statistics(self) -> dict[str, Any]:
         """Every pool and worker as plain data, for panels and ``%lab status``."""
-        now = self._clock.monotonic()
+        now, usage = self._clock.monotonic(), self.gpu_usage
         return {
-            name: {**pool.statistics(now), "device": self._kernels.device(pool.spec)}
+            name: {
+                **pool.statistics(now, usage.by_pid),
+                "device": self._kernels.device(pool.spec),
+                "gpu": usage.to_dict() if self._kernels.has_gpu(pool.spec) else None,
+            }
             for name, pool in self.pools.items()
             if not pool.is_leaving
         }

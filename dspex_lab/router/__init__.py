@@ -12,6 +12,7 @@ from dspex_lab.router.overview import LabStatistics
 from dspex_lab.router.python_calls import BuildCall, CallSettings, build_dspy_call, build_function_call, choose_lm
 from dspex_lab.router.registry import Registry
 from dspex_lab.router.result_cache import ResultCaches
+from dspex_lab.router.result_key import local_mark
 from dspex_lab.router.retry import RetryPolicy
 from dspex_lab.router.router import Router
 from dspex_lab.router.straight import call_straight, may_be_straight, tell_straight
@@ -51,6 +52,7 @@ __all__ = [
     "call_straight",
     "checked_budget",
     "choose_lm",
+    "local_mark",
     "may_be_straight",
     "needs_of",
     "tell_straight",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from dspex_lab.backends.base import Backend
@@ -22,6 +22,7 @@ from dspex_lab.router.python_calls import BuildCall, CallSettings, choose_lm
 from dspex_lab.router.refusal import feedback_for
 from dspex_lab.router.retry import asked_wait_s, should_retry, wait_before_retry_s
 from dspex_lab.router.strategies import Decision
+from dspex_lab.telemetry.spans import below
 
 __all__ = [
     "Attempt",
@@ -63,6 +64,11 @@ class Task:
     feedback: str = ""
     spent: Usage = field(default_factory=Usage)
     first_token_s: float | None = None
+    #: Where the task itself is in its trace; each try after the first has a place of its own below it.
+    outer: RunContext = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outer = self.context
 
     def remaining_s(self) -> float | None:
         """Seconds left of the step's time, and of the run's; None: no limit."""
@@ -264,12 +270,15 @@ def checked_outputs(operation: Operation, value: Any) -> Mapping[str, Any]:
 
 
 def _tell_retry(task: Task, error: LabError, *, reason: str, wait_s: float) -> None:
-    """Count a retry and tell of it."""
+    """Count a retry and tell of it; what it does hangs under a span of its own."""
     task.retries += 1
     kind = type(error).__name__
     task.retried[kind] = task.retried.get(kind, 0) + 1
-    task.context.emit(
+    trace = below(task.outer.trace)
+    task.context = replace(task.outer, trace=trace)
+    task.outer.emit(
         "router.retry",
+        span=None if trace is None else trace.span_id,
         operation=task.operation.name,
         retry=task.retries,
         reason=reason,

@@ -12,6 +12,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from dspex_lab.cache import content_key, content_of
@@ -22,7 +23,7 @@ from dspex_lab.router.operation import Operation
 from dspex_lab.router.strategies import Decision
 from dspex_lab.signatures import CompiledSignature
 
-__all__ = ["IdentifyModel", "ResultKeys", "check_cacheable"]
+__all__ = ["IdentifyModel", "ResultKeys", "check_cacheable", "local_mark"]
 
 #: What tells apart two models of one name: for a local one, its file as it is now.
 IdentifyModel = Callable[[LmSpec], Any]
@@ -30,6 +31,15 @@ IdentifyModel = Callable[[LmSpec], Any]
 #: What changes how an answer is had, not what it is.
 _NOT_OF_THE_ANSWER = frozenset({"api_key", "timeout_s"})
 _MAX_SIGNATURES = 256
+
+
+def local_mark(lm: LmSpec, model_dir: Path | None) -> Any:
+    """What tells a local model from another one that had its name before; None for what is not on this machine."""
+    if not lm.is_local:
+        return None
+    from dspex_lab.worker.engines.local_models import local_model_mark
+
+    return local_model_mark(lm.model, model_dir)
 
 
 class ResultKeys:

@@ -39,6 +39,7 @@ from dspex_lab.router.strategies import (
     python,
 )
 from dspex_lab.telemetry.events import EventHub
+from dspex_lab.telemetry.spans import below
 
 __all__ = ["Router"]
 
@@ -120,12 +121,14 @@ class Router:
         way: Alternative | None = next(ways)
         number, after = 0, ""
         while way is not None:
-            task, attempt = self._prepared(way, inputs, context, on_chunk, started, step_deadline, after)
+            # What is tried after the operation itself has a place of its own below it in the trace.
+            place = context if number == 0 else replace(context, trace=below(context.trace))
+            task, attempt = self._prepared(way, inputs, place, on_chunk, started, step_deadline, after)
             is_begun = begun is not None and number == 0
             if begun is not None and is_begun:
                 attempt = BegunAttempt(attempt, begun)
             try:
-                return await self._execute(task, attempt, way, is_told=is_begun)
+                return await self._execute(task, attempt, way, is_told=is_begun, outer=context if number else None)
             except Exception as error:
                 following = next(ways, None)
                 is_late = step_deadline is not None and step_deadline <= self._clock.monotonic()
@@ -179,13 +182,16 @@ class Router:
         """Count so many straight calls that worked, from any thread."""
         self._counts.add_straight(decision, count)
 
-    async def _execute(self, task: Task, attempt: Attempt, way: Alternative, *, is_told: bool = False) -> Outcome:
-        """See one alternative through, count it and tell of it."""
+    async def _execute(
+        self, task: Task, attempt: Attempt, way: Alternative, *, is_told: bool = False, outer: RunContext | None = None
+    ) -> Outcome:
+        """See one alternative through, count it and tell of it. ``outer`` is what it stands in for."""
         operation, context, decision = task.operation, task.context, task.decision
         self._counts.begin(decision)
         if not is_told:
             context.emit(
                 "router.route",
+                **({"parent": outer.trace.span_id} if outer is not None and outer.trace is not None else {}),
                 operation=operation.name,
                 route=str(decision.route),
                 reason=decision.reason,

@@ -1,4 +1,7 @@
-"""The server's line to the pool host: made on demand, made again when it was lost, never a host of its own."""
+"""The server's line to the pool host: made on demand, made again when it was lost.
+
+It looks, and passes orders on. A host of its own it starts for one order alone: that a pool be started.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +14,58 @@ from dspex_lab.settings import Settings
 
 __all__ = ["HostClient"]
 
+_LABEL = "Jupyter Server"
+
 
 class HostClient:
     """Asks the host of the user who runs the server."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        self._settings = settings or Settings.create()
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._backend: KernelBackend | None = None
 
     async def status(self) -> dict[str, Any] | None:
         """The host's status as plain data, or None when no host lives."""
-        if find_host(self._settings.runtime_dir) is None:
-            return None
-        if self._backend is None:
-            self._backend = KernelBackend(self._settings, label="Jupyter Server", role="observer")
+        status: dict[str, Any] | None = await self._look("status")
+        return status
+
+    async def logs(self) -> dict[str, str]:
+        """The last words of the host and its workers by path; none when no host lives."""
+        logs: dict[str, str] = await self._look("logs") or {}
+        return logs
+
+    async def order(self, method: str, **params: Any) -> Any:
+        """Have the living host do something. Raises ``HostUnavailable`` when there is none, and the host's refusal."""
+        return await self._observer().request(method, **params)
+
+    async def start(self, pool: str | None = None) -> None:
+        """Have ``pool`` (None: every pool with a floor) started, and a host for it where there is none."""
+        backend = KernelBackend(self._settings, label=_LABEL)
         try:
-            status: dict[str, Any] = await self._backend.request("status")
+            await backend.open()
+            names = [pool] if pool else [spec.name for spec in self._settings.pools if spec.min_ready]
+            for name in names:
+                await backend.request("pools.start", name=name)
+        finally:
+            await backend.aclose()
+
+    def _observer(self) -> KernelBackend:
+        if self._backend is None:
+            self._backend = KernelBackend(self._settings, label=_LABEL, role="observer")
+        return self._backend
+
+    def _is_there(self) -> bool:
+        return find_host(self._settings.runtime_dir) is not None
+
+    async def _look(self, question: str) -> Any:
+        if not self._is_there():
+            return None
+        try:
+            return await self._observer().request(question)
         except HostUnavailable:
-            if find_host(self._settings.runtime_dir) is None:  # it ended meanwhile
+            if not self._is_there():  # it ended meanwhile
                 return None
             raise
-        return status
 
     async def aclose(self) -> None:
         """Leave the host."""

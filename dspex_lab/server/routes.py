@@ -1,42 +1,64 @@
-"""The REST routes under ``/dspex-lab/api``: each asks for authentication, answers JSON and never starts a host."""
+"""The table of routes under ``/dspex-lab/api``, and how they come into a server."""
 
 from __future__ import annotations
 
-import json
-from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
-from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
-from tornado import web
 
-from dspex_lab.errors import LabError
-from dspex_lab.server.host_client import HostClient
+from dspex_lab.server.api import Api, open_api
+from dspex_lab.server.editor_routes import CompleteHandler, LintHandler, TemplateHandler, TemplatesHandler
+from dspex_lab.server.event_route import EventsHandler
+from dspex_lab.server.handler import ApiHandler
+from dspex_lab.server.pool_routes import (
+    HostStopHandler,
+    LogsHandler,
+    PoolOrderHandler,
+    PoolsHandler,
+    PoolsStartHandler,
+    StatusHandler,
+)
+from dspex_lab.server.run_routes import (
+    RunCancelHandler,
+    RunHandler,
+    RunsHandler,
+    SpanHandler,
+    TraceHandler,
+    TracesHandler,
+)
 
-__all__ = ["StatusHandler", "add_routes"]
+__all__ = ["ROUTES", "add_routes"]
+
+_ID = r"([\w-]{1,128})"
+
+#: Each route by the pattern of its path.
+ROUTES: Final[tuple[tuple[str, type[ApiHandler]], ...]] = (
+    ("status", StatusHandler),
+    ("pools", PoolsHandler),
+    ("pools/start", PoolsStartHandler),
+    (rf"pools/{_ID}/(start|resize|restart)", PoolOrderHandler),
+    ("host/stop", HostStopHandler),
+    ("logs", LogsHandler),
+    ("runs", RunsHandler),
+    (f"runs/{_ID}", RunHandler),
+    (f"runs/{_ID}/cancel", RunCancelHandler),
+    ("traces", TracesHandler),
+    (f"traces/{_ID}", TraceHandler),
+    (f"traces/{_ID}/spans/{_ID}", SpanHandler),
+    ("events", EventsHandler),
+    ("lint", LintHandler),
+    ("complete", CompleteHandler),
+    ("templates", TemplatesHandler),
+    (f"templates/{_ID}", TemplateHandler),
+)
 
 
-class StatusHandler(APIHandler):
-    """``GET status``: the host, its pools and workers; ``{"is_running": false}`` when there is no host."""
-
-    def initialize(self, client: HostClient) -> None:
-        self._client = client
-
-    @web.authenticated
-    async def get(self) -> None:
-        try:
-            status = await self._client.status()
-        except LabError as error:
-            self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
-            await self.finish(json.dumps({"error": error.to_dict()}))
-            return
-        await self.finish(json.dumps({"is_running": status is not None, "status": status}))
-
-
-def add_routes(server: Any) -> None:
+def add_routes(server: Any) -> Api:
     """Put the routes on ``server`` (a ``ServerApp``)."""
-    client = HostClient()
-    base = server.web_app.settings["base_url"]
-    path = url_path_join(base, "dspex-lab", "api", "status")
-    server.web_app.add_handlers(".*$", [(path, StatusHandler, {"client": client})])
-    server.log.info("DSPex Lab answers under %s", url_path_join(base, "dspex-lab", "api"))
+    api = open_api()
+    base = url_path_join(server.web_app.settings["base_url"], "dspex-lab", "api")
+    server.web_app.add_handlers(
+        ".*$", [(url_path_join(base, pattern), handler, {"api": api}) for pattern, handler in ROUTES]
+    )
+    server.log.info("DSPex Lab answers under %s", base)
+    return api

@@ -1,5 +1,6 @@
 """Signatures: grammar, types, validation, prompts and the compile cache. Builds DSPy signatures only when asked to."""
 
+from dspex_lab.signatures.assumed import ASSUMED_VALUE, Assumed
 from dspex_lab.signatures.cache import compile_signature
 from dspex_lab.signatures.compiled import CompiledSignature, SignatureSource
 from dspex_lab.signatures.completion import completions
@@ -12,7 +13,9 @@ from dspex_lab.signatures.stream import FieldStream
 from dspex_lab.signatures.wire_types import Serializable, from_wire, register_wire_type, to_plain, to_wire
 
 __all__ = [
+    "ASSUMED_VALUE",
     "MISSING",
+    "Assumed",
     "CompiledSignature",
     "Field",
     "FieldKind",

@@ -12,6 +12,7 @@ import typing
 from collections.abc import Callable, Hashable
 from typing import Annotated, Any, Literal, Optional, Union
 
+from dspex_lab.signatures.assumed import ASSUMED_VALUE, Assumed
 from dspex_lab.signatures.constraints import FIELD_OPTIONS, field_info, misfit, option_fault, option_meant_by
 from dspex_lab.signatures.dspy_types import DspyType, dspy_type
 from dspex_lab.signatures.known_types import GENERIC_ARITY
@@ -204,6 +205,8 @@ class Resolver:
             found = self._names.resolve(node)
             if isinstance(found, enum.Enum):
                 return found
+            if found is Assumed:
+                return ASSUMED_VALUE
         raise Fault("This is no plain value.", node, "Use a number, a string, True, False, None, a list or a dict.")
 
     def _dict(self, node: ast.Dict) -> dict[Any, Any]:

@@ -12,6 +12,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, get_origin
 
+from dspex_lab.signatures.assumed import Assumed
 from dspex_lab.signatures.constraints import near
 from dspex_lab.signatures.dspy_types import DSPY_TYPE_NAMES, dspy_type, stand_in_for
 from dspex_lab.signatures.field import MISSING
@@ -96,6 +97,8 @@ class NameTable:
 
     def _follow(self, value: Any, path: list[ast.Attribute]) -> Any:
         for node in path:
+            if value is Assumed:
+                return Assumed
             if isinstance(value, types.ModuleType):
                 value = _module_member(value, node)
             elif isinstance(value, enum.EnumMeta) and node.attr in value.__members__:

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 __all__ = [
     "CACHE_HIT",
+    "CELL_NUMBER",
+    "CELL_TEXT",
     "COST_USD",
     "ERROR_TYPE",
     "FINISH_REASONS",
@@ -21,6 +23,7 @@ __all__ = [
     "INPUTS",
     "INPUT_MESSAGES",
     "INPUT_TOKENS",
+    "KIND",
     "OPERATION",
     "OPERATION_NAME",
     "OUTPUTS",
@@ -35,18 +38,23 @@ __all__ = [
     "REQUEST_TEMPERATURE",
     "RESPONSE_MODEL",
     "RETRIES",
+    "RETRY_REASON",
+    "RETRY_WAIT_S",
     "ROUTE",
     "ROUTE_REASON",
     "RUN_ID",
+    "STATUS",
     "STEP",
+    "STEP_KIND",
     "SYSTEM_INSTRUCTIONS",
     "TOOL_NAME",
     "WORKER",
+    "WORKFLOW_NAME",
     "clean_attributes",
     "clean_text",
 ]
 
-OPERATION_NAME: Final = "gen_ai.operation.name"  # "chat", "embeddings", "execute_tool", "invoke_agent"
+OPERATION_NAME: Final = "gen_ai.operation.name"  # "chat", "embeddings", "execute_tool", "invoke_workflow"
 PROVIDER_NAME: Final = "gen_ai.provider.name"
 REQUEST_MODEL: Final = "gen_ai.request.model"
 REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
@@ -59,20 +67,29 @@ INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 TOOL_NAME: Final = "gen_ai.tool.name"
+WORKFLOW_NAME: Final = "gen_ai.workflow.name"
 ERROR_TYPE: Final = "error.type"
 
+#: What a span is, on every one: "cell", "run", "step", "native", "call", "queue", "module", "tool" or "lm".
+KIND: Final = "dspex.kind"
+CELL_NUMBER: Final = "dspex.cell.number"
+CELL_TEXT: Final = "dspex.cell.text"  # its first line
 OPERATION: Final = "dspex.operation"
 ROUTE: Final = "dspex.route"  # "native", "python", "hybrid"
 ROUTE_REASON: Final = "dspex.route.reason"
 POOL: Final = "dspex.pool"
 WORKER: Final = "dspex.worker"
 RUN_ID: Final = "dspex.run.id"
+STATUS: Final = "dspex.status"  # "cancelled", where another tool has no word for it
 STEP: Final = "dspex.step"
+STEP_KIND: Final = "dspex.step.kind"  # "predict", "native", "parallel", ...
 QUEUE_S: Final = "dspex.queue_s"
 FIRST_TOKEN_S: Final = "dspex.first_token_s"  # noqa: S105 - a duration
 COST_USD: Final = "dspex.cost_usd"
 CACHE_HIT: Final = "dspex.cache.hit"
 RETRIES: Final = "dspex.retries"
+RETRY_REASON: Final = "dspex.retry.reason"  # the type of the error before it
+RETRY_WAIT_S: Final = "dspex.retry.wait_s"
 INPUTS: Final = "dspex.inputs"
 OUTPUTS: Final = "dspex.outputs"
 

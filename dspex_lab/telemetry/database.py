@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS spans (
 CREATE INDEX IF NOT EXISTS runs_by_time ON runs (started_at);
 CREATE INDEX IF NOT EXISTS events_by_run ON events (run_id);
 CREATE INDEX IF NOT EXISTS events_by_time ON events (time);
+CREATE INDEX IF NOT EXISTS spans_by_parent ON spans (trace_id, parent_id);
 CREATE INDEX IF NOT EXISTS spans_by_time ON spans (ended);
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;

@@ -17,7 +17,8 @@ _MB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """One worker: memory in bytes, CPU in seconds since its start."""
+    """One worker: memory in bytes, CPU in seconds since its start and in percent of one processor now (None: not
+    known yet), device memory in bytes (None: it has none, or the driver does not tell)."""
 
     id: str
     state: str
@@ -26,6 +27,8 @@ class WorkerView:
     calls_done: int
     rss_bytes: int
     cpu_s: float
+    cpu_percent: float | None = None
+    gpu_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,8 @@ def _pool(name: str, pool: Mapping[str, Any]) -> PoolView:
                 worker["calls_done"],
                 worker["rss_bytes"],
                 worker["cpu_s"],
+                worker.get("cpu_percent"),
+                worker.get("gpu_memory_bytes"),
             )
             for worker in pool["workers"]
         ),

@@ -18,8 +18,12 @@ from dspex_lab.calls import TraceContext
 from dspex_lab.telemetry.database import open_for_reading
 from dspex_lab.telemetry.events import Event
 from dspex_lab.telemetry.spans import Span
+from dspex_lab.telemetry.trace import TraceSummary
 
-__all__ = ["RunRecord", "TraceReader", "TraceSummary"]
+__all__ = ["RunRecord", "TraceReader"]
+
+#: More spans of one trace than nobody can look at.
+_MAX_SPANS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +37,6 @@ class RunRecord:
     duration_s: float | None
     trace_id: str | None
     attributes: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class TraceSummary:
-    """One trace as a line in a list: its root span's name, start (epoch seconds) and length, and what is in it."""
-
-    trace_id: str
-    name: str
-    start: float
-    duration_s: float
-    spans: int
-    errors: int
 
 
 class TraceReader:
@@ -80,29 +72,51 @@ class TraceReader:
             for name, time, trace_id, span_id, attributes in rows
         )
 
-    def spans(self, trace_id: str) -> tuple[Span, ...]:
+    def spans(self, trace_id: str, limit: int = _MAX_SPANS) -> tuple[Span, ...]:
         """The spans of one trace, by their start."""
-        rows = self._select(
-            "SELECT trace_id, span_id, parent_id, name, started, ended, status, attributes, message FROM spans"
-            " WHERE trace_id = ? ORDER BY started, rowid",
-            trace_id,
-        )
-        return tuple(
-            Span(trace, span, parent, name, start, end, status, msgspec.json.decode(attributes), message)
-            for trace, span, parent, name, start, end, status, attributes, message in rows
-        )
+        rows = self._select(f"{_SELECT_SPAN} WHERE trace_id = ? ORDER BY started, rowid LIMIT ?", trace_id, limit)
+        return tuple(_span_of(row) for row in rows)
+
+    def run_spans(self, run_id: str, limit: int = _MAX_SPANS) -> tuple[Span, ...]:
+        """The spans of one run and all that hangs below them, by their start; without the cell that it was begun in,
+        and the other runs of that."""
+        rows = self._select(_SELECT_RUN_SPANS, run_id, limit)
+        return tuple(_span_of(row) for row in rows)
 
     def traces(self, limit: int = 100) -> tuple[TraceSummary, ...]:
-        """The latest traces, newest first. The root is the earliest span of its trace."""
-        rows = self._select(
-            "SELECT trace_id, name, min(started), max(ended), count(*), sum(status = 'error') FROM spans"
-            " GROUP BY trace_id ORDER BY min(started) DESC LIMIT ?",
-            limit,
+        """The latest traces, newest first: those of which something ended last. The root is the span without a parent,
+        or the earliest where that has not ended."""
+        found = [self._summary(trace_id) for trace_id in self._latest(limit)]
+        return tuple(sorted(found, key=lambda one: one.start, reverse=True))
+
+    def ids(self, beginning: str, limit: int = 10) -> tuple[str, ...]:
+        """The ids of traces and runs that begin so."""
+        bounds = (beginning, beginning + "g")  # after every hexadecimal digit
+        runs = self._select("SELECT run_id FROM runs WHERE run_id >= ? AND run_id < ? LIMIT ?", *bounds, limit)
+        traces = self._select(
+            "SELECT DISTINCT trace_id FROM spans WHERE trace_id >= ? AND trace_id < ? LIMIT ?", *bounds, limit
         )
-        return tuple(
-            TraceSummary(trace_id, name, start, end - start, count, errors)
-            for trace_id, name, start, end, count, errors in rows
-        )
+        return tuple(sorted({row[0] for row in (*runs, *traces)}))
+
+    def _latest(self, limit: int) -> list[str]:
+        """The ids of the traces whose spans ended last; no more of the table is read than that takes."""
+        found: dict[str, None] = {}
+        with self._lock:
+            for (trace_id,) in self._open().execute("SELECT trace_id FROM spans ORDER BY ended DESC"):
+                found[trace_id] = None
+                if len(found) >= limit:
+                    break
+        return list(found)
+
+    def _summary(self, trace_id: str) -> TraceSummary:
+        end, count, errors = self._select(
+            "SELECT max(ended), count(*), sum(status = 'error') FROM spans WHERE trace_id = ?", trace_id
+        )[0]
+        name, start = self._select(
+            "SELECT name, started FROM spans WHERE trace_id = ? ORDER BY parent_id IS NOT NULL, started LIMIT 1",
+            trace_id,
+        )[0]
+        return TraceSummary(trace_id, name, start, end - start, count, errors)
 
     def close(self) -> None:
         """Let go of the file. Safe to call twice."""
@@ -130,7 +144,23 @@ class TraceReader:
         return f"<TraceReader [{'closed' if self._database is None else 'open'}, {self._path}]>"
 
 
+_SELECT_SPAN = "SELECT trace_id, span_id, parent_id, name, started, ended, status, attributes, message FROM spans"
+_SELECT_RUN_SPANS = """
+WITH RECURSIVE inside (trace_id, span_id) AS (
+    SELECT trace_id, span_id FROM events WHERE run_id = ? AND name = 'run.start' AND trace_id IS NOT NULL
+    UNION
+    SELECT spans.trace_id, spans.span_id FROM spans JOIN inside
+        ON spans.trace_id = inside.trace_id AND spans.parent_id = inside.span_id
+)
+SELECT trace_id, span_id, parent_id, name, started, ended, status, attributes, message
+FROM spans JOIN inside USING (trace_id, span_id) ORDER BY started LIMIT ?
+"""
 _SELECT_RUN = "SELECT run_id, pipeline, status, started_at, duration_s, trace_id, attributes FROM runs"
+
+
+def _span_of(row: Any) -> Span:
+    trace, span, parent, name, start, end, status, attributes, message = row
+    return Span(trace, span, parent, name, start, end, status, msgspec.json.decode(attributes), message)
 
 
 def _run_of(row: Any) -> RunRecord:

@@ -14,7 +14,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -29,7 +29,9 @@ __all__ = [
     "SpanObserver",
     "SpanStatus",
     "Tracer",
+    "below",
     "current_trace",
+    "enter_trace",
     "from_traceparent",
     "new_span_id",
     "to_traceparent",
@@ -66,6 +68,12 @@ class Span:
     @property
     def context(self) -> TraceContext:
         return TraceContext(self.trace_id, self.span_id)
+
+    def cleaned(self, *, record_prompts: bool = True) -> Span:
+        """The span without secrets, and without prompts and answers when these are off."""
+        attributes = clean_attributes(self.attributes, record_prompts=record_prompts)
+        # A message may quote what a model answered; ``error.type`` is told in any case.
+        return replace(self, attributes=attributes, message=clean_text(self.message) if record_prompts else "")
 
     def to_dict(self) -> dict[str, Any]:
         """The span as plain data, for the wire."""
@@ -209,6 +217,12 @@ def current_trace() -> TraceContext | None:
     return _current.get()
 
 
+def enter_trace(context: TraceContext | None) -> None:
+    """Let spans of what runs here hang under ``context`` from now on, until something else is said: for who cannot
+    put a block around it."""
+    _current.set(context)
+
+
 @contextlib.contextmanager
 def use_trace(context: TraceContext | None) -> Iterator[None]:
     """Let spans of this block hang under ``context``, which came from another thread or process."""
@@ -218,6 +232,11 @@ def use_trace(context: TraceContext | None) -> Iterator[None]:
         yield
     finally:
         _current.set(before)
+
+
+def below(context: TraceContext | None) -> TraceContext | None:
+    """A new place in the trace of ``context``, for what hangs under it; None where nothing is traced."""
+    return None if context is None else TraceContext(context.trace_id, new_span_id())
 
 
 def new_span_id() -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from dspex_lab.backends.base import BackendStatistics, PendingCall
 from dspex_lab.calls import Call, Chunk, Result, Usage
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import Cancelled, DeadlineExceeded, HostUnavailable, LabError, ProtocolError, PythonError
+from dspex_lab.telemetry import Event, Span
 
 __all__ = ["FakeBackend", "FakeCall", "Handler"]
 
@@ -157,6 +158,9 @@ class FakeBackend:
         self.calls: list[Call] = []
         self._replies = dict(replies or {})
         self._name = name
+        #: What was told, and whether anybody hears it.
+        self.told: tuple[list[Span], list[Event]] = ([], [])
+        self.hears = False
         self._is_open = True
         self._in_flight: set[asyncio.Task[Result]] = set()
         self._succeeded = self._failed = 0
@@ -180,6 +184,12 @@ class FakeBackend:
             raise ProtocolError(f"The host knows no request {method!r}.")
         reply = self._replies[method]
         return reply(**params) if callable(reply) else reply
+
+    def tell(self, spans: Sequence[Span], events: Sequence[Event], /) -> bool:
+        if self.hears:
+            self.told[0].extend(spans)
+            self.told[1].extend(events)
+        return self.hears
 
     def statistics(self) -> BackendStatistics:
         return BackendStatistics(

@@ -47,6 +47,8 @@ class RecordingKernels:
     stopped: list[str] = field(default_factory=list)
     interrupted: list[str] = field(default_factory=list)
     killed: list[str] = field(default_factory=list)
+    #: Whether pools that want a GPU have one.
+    is_gpu_there: bool = False
 
     def start(self, worker_id: str, spec: PoolSpec) -> None:
         self.started.append(worker_id)
@@ -55,7 +57,7 @@ class RecordingKernels:
         return gpu_refusal(spec, ())
 
     def has_gpu(self, spec: PoolSpec) -> bool:
-        return False
+        return self.is_gpu_there and spec.gpu != "off"
 
     def device(self, spec: PoolSpec) -> str:
         return "" if spec.gpu == "off" else "CPU (no GPU found)"

@@ -13,6 +13,7 @@ import msgspec
 
 __all__ = [
     "PROTOCOL_VERSION",
+    "RUN_CANCEL",
     "Cancel",
     "ChunkOut",
     "Credit",
@@ -38,7 +39,10 @@ __all__ = [
 ]
 
 #: Raised with every change to the shape of a message. Golden bytes: ``tests/unit/wire/``.
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
+
+#: The notice that asks a notebook to cancel one of its runs; its one attribute is ``run_id``.
+RUN_CANCEL = "run.cancel"
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True):
@@ -227,7 +231,8 @@ class Reply(Message, frozen=True, tag="reply"):
 
 
 class Notice(Message, frozen=True, tag="notice"):
-    """Something happened in the host that its clients may show: a worker's state, a pool's trouble."""
+    """Something that the host tells a client unasked: data, of which it does what it knows (``RUN_CANCEL``) and passes
+    over the rest."""
 
     name: str
     attributes: dict[str, Any] = {}

@@ -20,7 +20,18 @@ from dspex_lab.sockets import PolledSocket
 from dspex_lab.telemetry import Outlet, Tracer
 from dspex_lab.wire.caller import Caller
 from dspex_lab.wire.framing import Frames, pack, unpack_from_host
-from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Heartbeat, Hello, Message, Refused, Telemetry, Welcome
+from dspex_lab.wire.messages import (
+    PROTOCOL_VERSION,
+    Done,
+    Failed,
+    Goodbye,
+    Heartbeat,
+    Hello,
+    Message,
+    Refused,
+    Telemetry,
+    Welcome,
+)
 from dspex_lab.wire.segments import Segments
 from dspex_lab.worker.dispatch import Dispatcher
 from dspex_lab.worker.engines.pool import NEURAL_POOL
@@ -31,6 +42,8 @@ from dspex_lab.worker.interrupts import Interrupts
 __all__ = ["Channel", "WorkerConfig"]
 
 log = logging.getLogger(__name__)
+
+_TELL_WITHIN_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,7 @@ class Channel:
         self._guards = guards
         self._main = main
         self._outlet = Outlet()
+        self._is_telling = False
         self._thread = threading.Thread(target=self._run, name="dspex-lab-services", daemon=True)
 
     def start(self) -> None:
@@ -73,7 +87,7 @@ class Channel:
         self._caller = Caller(self._send, segments)
         self._dispatcher = Dispatcher(
             self._main,
-            self._send,
+            self._answer,
             self._caller.submit,
             segments,
             guards=self._guards,
@@ -108,9 +122,17 @@ class Channel:
 
     def _tell_spans(self) -> None:
         """What was done since the last beat; of very much, a part, and the rest with the next."""
+        self._is_telling = False
         if not self._outlet.is_empty():
             spans, _ = self._outlet.take()
             self._send(Telemetry([span.to_dict() for span in spans]), ())
+
+    def _answer(self, message: Message, payload: Frames) -> None:
+        """Send what a call says; what was done for it is told soon after its end, and together with other calls'."""
+        self._send(message, payload)
+        if isinstance(message, Done | Failed) and not self._is_telling and not self._outlet.is_empty():
+            self._is_telling = True
+            asyncio.get_running_loop().call_later(_TELL_WITHIN_S, self._tell_spans)
 
     def _send(self, message: Message, payload: Frames) -> None:
         self._socket.send(pack(message, payload))

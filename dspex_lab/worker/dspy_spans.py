@@ -29,14 +29,20 @@ class SpanCallback(BaseCallback):  # type: ignore[misc] # DSPy has no types
         self._active: dict[str, ActiveSpan] = {}
 
     def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
-        self._begin(call_id, type(instance).__name__, {names.INPUTS: inputs.get("kwargs", inputs)})
+        what = {names.KIND: "module", names.INPUTS: inputs.get("kwargs", inputs)}
+        self._begin(call_id, type(instance).__name__, what)
 
     def on_module_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
         self._end(call_id, outputs, exception)
 
     def on_tool_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         name = getattr(instance, "name", None) or type(instance).__name__
-        what = {names.OPERATION_NAME: "execute_tool", names.TOOL_NAME: name, names.INPUTS: inputs.get("kwargs", inputs)}
+        what = {
+            names.KIND: "tool",
+            names.OPERATION_NAME: "execute_tool",
+            names.TOOL_NAME: name,
+            names.INPUTS: inputs.get("kwargs", inputs),
+        }
         self._begin(call_id, f"execute_tool {name}", what)
 
     def on_tool_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:

@@ -1,6 +1,7 @@
 """What a pipeline adds to its steps: a chain of trivial native steps beside Haystack's and LangGraph's, and planning.
 
-CPU seconds of the whole process, so that a busy machine moves no figure; telemetry is on: every event is counted.
+CPU seconds of the whole process, so that a busy machine moves no figure; telemetry is on: every event is counted, and
+told in the bytes in which a host would hear it.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable
-from typing import Any, TypedDict
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict, cast
 
 from dspex_lab.calls import LmSpec
 from dspex_lab.pipelines import Launcher, Pipeline, compile_plan, native
 from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.portal import Portal
 from dspex_lab.router import Router
-from dspex_lab.telemetry.collector import Collector
-from dspex_lab.telemetry.events import EventHub
+from dspex_lab.telemetry import Collector, Event, EventHub, Recorder, Span
 from dspex_lab.testing.backend import FakeBackend
+from dspex_lab.wire.framing import pack
+from dspex_lab.wire.messages import Telemetry
 from tests.benchmarks.table import Row, median
 
 __all__ = ["rows"]
@@ -87,8 +89,15 @@ def _ours(portal: Portal) -> Callable[[], Any]:
     hub = EventHub()
     hub.on("*", Collector().observe)
     router = Router(FakeBackend({}), LmSpec("local/none"), hub=hub)
-    made = Pipeline("chain", _steps(STEPS), start=Launcher(portal, router).start)
+    recorder = Recorder()
+    portal.start(recorder.serve, _tell)
+    made = Pipeline("chain", _steps(STEPS), start=Launcher(portal, router, recorder=recorder).start)
     return lambda: made(x0=0)[f"x{STEPS}"]
+
+
+def _tell(spans: Sequence[Span], events: Sequence[Event], /) -> bool:
+    pack(Telemetry([span.to_dict() for span in spans], cast("list[dict[str, Any]]", list(events))))
+    return True
 
 
 def _plan_s(count: int) -> float:

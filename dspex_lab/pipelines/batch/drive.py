@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dspex_lab.calls import Usage
+from dspex_lab.calls import TraceContext, Usage
 from dspex_lab.errors import Cancelled, DeadlineExceeded, LabError
 from dspex_lab.pipelines.batch.book import BatchBook
 from dspex_lab.pipelines.batch.feed import Feed
@@ -26,6 +26,7 @@ from dspex_lab.pipelines.runner import PlanRun, RunSettings
 from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.router import Account, Router
 from dspex_lab.router.native import within
+from dspex_lab.telemetry.spans import new_span_id
 from dspex_lab.threads import Threads
 
 __all__ = ["Counts", "Drive", "KnownRows", "PreparedRow"]
@@ -238,7 +239,8 @@ class Drive:
         for attempt in range(_PATIENCE + 1):
             watch = RowWatch(self._router.hub.emit, self._refused, self._clock.monotonic)
             is_traced = row.position < _TRACED_FIRST or row.position % _TRACED_OF == 0
-            settings = RunSettings(self._batch_id, self._options, "batch", is_traced)
+            trace = TraceContext(self._batch_id, new_span_id()) if is_traced else None
+            settings = RunSettings(self._batch_id, self._options, "batch", trace)
             work = PlanRun(
                 self._plan,
                 self._router,

@@ -63,6 +63,7 @@ export class AnswerView {
 
   /** @param {HTMLElement} el @param {Output[]} outputs @param {AbortSignal} signal */
   constructor(el, outputs, signal) {
+    /** @type {AbortSignal} */
     this.signal = signal;
     this.known = new Set(outputs.map((output) => output.name));
     this.root = el.appendChild(element("div", "answers"));
@@ -84,7 +85,7 @@ export class AnswerView {
     signal.addEventListener("abort", () => clearInterval(this.timer), { once: true });
   }
 
-  /** @param {Output} output */
+  /** @param {Output} output @returns {OutputView} */
   add(output) {
     const made = new OutputView(output, this.signal);
     this.outputs.set(output.name, made);

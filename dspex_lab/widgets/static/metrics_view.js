@@ -51,6 +51,18 @@ export const shortNumber = (value) =>
   value >= 1e6 ? `${(value / 1e6).toFixed(1)} M` : value >= 1e4 ? `${(value / 1e3).toFixed(1)} k` : Math.round(value).toLocaleString("en");
 
 export class MetricsView {
+  /** What was compared last, and in which colours. */
+  drawn = "";
+  /** @type {ChartColours | null} */
+  drawnIn = null;
+  /** @type {HTMLSelectElement} */
+  pool;
+  /** @type {HTMLSelectElement} */
+  span;
+  /** @type {HTMLElement} */
+  table;
+  /** @type {HTMLElement} */
+  rows;
   /** @type {MetricsState | null} */
   state = null;
   /** @type {PlotlyLike | null} */
@@ -181,8 +193,6 @@ export class MetricsView {
     this.actions.plotly().then(
       (plotly) => {
         this.plotly = plotly;
-        for (const { box } of this.charts.values()) box.replaceChildren();
-        this.runs.chart.replaceChildren();
         this.draw();
       },
       (error) => {
@@ -226,6 +236,7 @@ export class MetricsView {
       const highest = chart.unit === "s" ? seconds(most) : `${shortNumber(most)} ${chart.unit}`;
       box.setAttribute("aria-label", `${chart.title} over ${this.span.selectedOptions[0]?.text}: at most ${highest}`);
       if (this.plotly) {
+        box.querySelector(".dspex-mv-plain")?.remove();
         const { data, layout } = plotlyChart(chart, rows, this.theme());
         this.plotly.react(box, data, layout, CONFIG);
       } else drawPlain(box, chart);
@@ -284,7 +295,7 @@ export class MetricsView {
       fg: colourOf(this.root, "var(--fg)"),
       faint: colourOf(this.root, "var(--faint)"),
       line: colourOf(this.root, "var(--line)"),
-      bg: colourOf(this.root, "var(--bg)"),
+      bg: colourOf(this.root, "var(--paper)"),
       bad: colourOf(this.root, "var(--bad)"),
       series: Array.from({ length: SERIES_COLOURS }, (_, number) => colourOf(this.root, `var(--series-${number})`)),
       font: getComputedStyle(this.root).fontFamily,

@@ -24,6 +24,18 @@ export function uptimeText(s) {
 }
 
 export class PoolsView {
+  /** @type {Icon} */
+  icon;
+  /** @type {HTMLElement} */
+  figures;
+  /** @type {HTMLElement} */
+  tools;
+  /** @type {HTMLButtonElement} */
+  stop;
+  /** @type {HTMLButtonElement} */
+  sure;
+  /** @type {HTMLButtonElement} */
+  keep;
   /** @type {Map<string, PoolCard>} */
   cards = new Map();
   /** @type {PoolsState | null} */

@@ -25,6 +25,18 @@ const STATUS_ICONS = { ok: "succeeded", error: "failed", cancelled: "cancelled",
 
 /** The whole view in one place of one page. */
 export class TraceView {
+  /** @type {Icon} */
+  icon;
+  /** @type {HTMLElement} */
+  name;
+  /** @type {HTMLElement} */
+  figures;
+  /** @type {HTMLInputElement} */
+  search;
+  /** @type {HTMLElement} */
+  count;
+  /** @type {HTMLButtonElement} */
+  whole;
   /** @type {Trace | null} */
   trace = null;
   /** @type {TraceNode[]} */
@@ -44,7 +56,7 @@ export class TraceView {
   /** @param {HTMLElement} el @param {TraceActions} actions @param {AbortSignal} signal */
   constructor(el, actions, signal) {
     this.actions = actions;
-    this.root = el.appendChild(element("section", "panel trace"));
+    this.root = el.appendChild(element("section", "panel waterfall"));
     // JupyterLab's shortcuts would take the keys away.
     this.root.dataset.lmSuppressShortcuts = "true";
     this.makeHead(signal);

@@ -14,6 +14,7 @@ def request_attributes(request: LmRequest) -> dict[str, Any]:
     """What was asked, and of whom."""
     lm = request.lm
     return {
+        names.KIND: "lm",
         names.OPERATION_NAME: "chat",
         names.PROVIDER_NAME: lm.model.partition("/")[0],
         names.REQUEST_MODEL: lm.model,

@@ -17,7 +17,7 @@ from playwright.sync_api import Page
 
 from dspex_lab.widgets.modules import read_module
 
-__all__ = ["SCREENSHOTS", "axe_violations", "open_stage"]
+__all__ = ["SCREENSHOTS", "axe_violations", "open_stage", "task_times_ms"]
 
 ROOT = Path(__file__).parents[3]
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -65,6 +65,21 @@ def open_stage(
     )
     page.wait_for_function("globalThis.view !== undefined")
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def task_times_ms(page: Page, *scripts: str) -> list[float]:
+    """How long each task of the page's main thread computed while ``scripts`` ran, the longest first: its own time on
+    the processor, so that a machine that others use as well does not count."""
+    browser = page.context.browser
+    assert browser is not None
+    browser.start_tracing(page=page, categories=["toplevel"])
+    for script in scripts:
+        page.evaluate(script)
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    names = [one for one in events if one.get("name") == "thread_name" and one["args"]["name"] == "CrRendererMain"]
+    mains = {(one["pid"], one["tid"]) for one in names}
+    tasks = [one for one in events if "RunTask" in one.get("name", "") and (one["pid"], one["tid"]) in mains]
+    return sorted((one.get("tdur", 0) / 1000 for one in tasks), reverse=True)
 
 
 def axe_violations(page: Page, selector: str) -> list[str]:

@@ -8,6 +8,8 @@ import pytest
 
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.pool.jobs import JobBook
+from dspex_lab.pool.ledger import Ledger
+from dspex_lab.pool.notebook_runs import NotebookRuns
 from dspex_lab.pool.orders import Orders
 from dspex_lab.settings import PoolSpec
 from dspex_lab.testing.host import FakeHost
@@ -22,7 +24,15 @@ def host() -> FakeHost:
 def orders(host: FakeHost) -> Orders:
     # No order here asks for processes.
     kernels: Any = host.kernels
-    return Orders("id", 0.0, host.broker, JobBook(host.clock), kernels, host.clock, list, lambda: None)
+    ledger, runs = Ledger(None, host.clock), NotebookRuns(host.broker.peers, host.outbox)
+    return Orders("id", 0.0, host.broker, JobBook(host.clock), runs, kernels, ledger, host.clock, list, lambda: None)
+
+
+def test_statistics_are_plain_data(orders: Orders) -> None:
+    """Since when, the series, and the history by name."""
+    found = orders.carry_out(b"nb", "statistics", {})
+    assert (found["series"], found["history"]) == ([], {})
+    assert found["since"] <= found["now"]
 
 
 def test_a_pool_is_added_again_by_the_same_cell(host: FakeHost, orders: Orders) -> None:

@@ -221,6 +221,23 @@ def test_statistics_are_plain_data() -> None:
     assert statistics["counters"]["submitted"] == 1
 
 
+def test_a_workers_share_of_a_processor_is_over_its_last_heartbeat() -> None:
+    """Not known at first; what the pool has is the sum. Two beats at once say nothing."""
+    host = FakeHost()
+    waiting(host)
+    host.greet_all()
+    worker = host.workforce.workers["general-1"]
+    host.workforce.heard(worker, 1, 10.0)
+    assert (worker.cpu_percent, host.workforce.statistics()["general"]["cpu_percent"]) == (None, None)
+    host.clock.advance(2.0)
+    host.workforce.heard(worker, 1, 11.0)
+    host.workforce.heard(worker, 1, 11.5)
+    assert worker.cpu_percent == 50.0
+    host.clock.advance(1.0)
+    host.workforce.heard(worker, 1, 13.0)
+    assert host.workforce.statistics()["general"]["cpu_percent"] == 200.0
+
+
 def test_a_worker_that_was_ended_is_counted_as_lost() -> None:
     """Killed for its memory or dead by itself: lost; retired: not."""
     host = FakeHost(PoolSpec(name="general", size=3))

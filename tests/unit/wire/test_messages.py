@@ -12,6 +12,7 @@ from dspex_lab.wire import messages
 from dspex_lab.wire.framing import pack, unpack_from_host, unpack_from_peer
 from dspex_lab.wire.messages import (
     PROTOCOL_VERSION,
+    RUN_CANCEL,
     Cancel,
     ChunkOut,
     Credit,
@@ -76,6 +77,10 @@ FROM_HOST: list[tuple[Message, str]] = [
     ),
     (Reply("r", 1), "83a474797065a57265706c79a26964a172a576616c756501"),
     (Notice("n"), "82a474797065a66e6f74696365a46e616d65a16e"),
+    (
+        Notice(RUN_CANCEL, {"run_id": "r"}),
+        "83a474797065a66e6f74696365a46e616d65aa72756e2e63616e63656caa6174747269627574657381a672756e5f6964a172",
+    ),
 ]
 BOTH_WAYS = [entry for entry in FROM_PEER if isinstance(entry[0], Cancel | Credit | ChunkOut | Done | Failed)]
 
@@ -83,7 +88,7 @@ BOTH_WAYS = [entry for entry in FROM_PEER if isinstance(entry[0], Cancel | Credi
 @pytest.mark.parametrize(("message", "golden"), [*FROM_PEER, *FROM_HOST], ids=lambda one: type(one).__name__)
 def test_bytes_are_golden(message: Message, golden: str) -> None:
     """The bytes of a message change only together with the protocol's version."""
-    assert PROTOCOL_VERSION == 5
+    assert PROTOCOL_VERSION == 6
     assert bytes(pack(message)[0]).hex() == golden
 
 

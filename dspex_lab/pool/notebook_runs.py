@@ -1,0 +1,69 @@
+"""Which notebook has which run, as far as they told; and how a run is cancelled from outside of its notebook.
+
+The host runs no pipelines: it passes the wish on, as data, and the notebook does what it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dspex_lab.errors import ConfigurationError
+from dspex_lab.pool.broker import Outbox
+from dspex_lab.pool.records import PeerRecord
+from dspex_lab.wire.messages import RUN_CANCEL, Notice
+
+__all__ = ["NotebookRuns"]
+
+#: So many runs are remembered; of those under way the ones that began last.
+_MAX_RUNS = 10_000
+
+
+class NotebookRuns:
+    """The runs under way in the clients among ``peers``, whom ``outbox`` reaches."""
+
+    def __init__(self, peers: Mapping[bytes, PeerRecord], outbox: Outbox) -> None:
+        self._peers = peers
+        self._outbox = outbox
+        self._owners: dict[str, bytes] = {}
+
+    def heard(self, peer: bytes, events: Iterable[Mapping[str, Any]]) -> None:
+        """A client told what happened in it. Any event of a run says whose it is: the beginning may have been told to
+        the host before this one."""
+        for event in events:
+            told = event.get("attributes")
+            run_id = told.get("run_id") if isinstance(told, Mapping) else None
+            if not isinstance(run_id, str):
+                continue
+            if event.get("name") == "run.end":
+                self._owners.pop(run_id, None)
+                continue
+            self._owners[run_id] = peer
+            if len(self._owners) > _MAX_RUNS:
+                del self._owners[next(iter(self._owners))]
+
+    def left(self, peer: bytes) -> list[str]:
+        """A client is gone; the runs that it leaves without an end."""
+        lost = [run_id for run_id, owner in self._owners.items() if owner == peer]
+        for run_id in lost:
+            del self._owners[run_id]
+        return lost
+
+    def cancel(self, run_id: str) -> list[str]:
+        """Ask the notebook that has the run to cancel it, or every one when none said so; the names of those who were
+        asked. How it ends, its events tell. Raises ``ConfigurationError`` when there is nobody to ask."""
+        owner = self._owners.get(run_id)
+        clients = [peer for peer, record in self._peers.items() if record.role == "client"]
+        asked = [owner] if owner in clients else clients
+        if not asked:
+            raise ConfigurationError(
+                f"No notebook has the run {run_id[:8]}.",
+                "run",
+                hint="Its notebook is gone, and the run with it; lab.run(...).resume() goes on with one of a pipeline.",
+            )
+        for peer in asked:
+            self._outbox.send(peer, Notice(RUN_CANCEL, {"run_id": run_id}))
+        return [self._peers[peer].name for peer in asked]
+
+    def __repr__(self) -> str:
+        return f"<NotebookRuns [under way: {len(self._owners)}]>"

@@ -1,0 +1,15 @@
+/** The commands by their names. */
+
+export const Commands = {
+  show: "dspex-lab:show",
+  openPools: "dspex-lab:open-pools",
+  startPools: "dspex-lab:start-pools",
+  startPool: "dspex-lab:start-pool",
+  resizePool: "dspex-lab:resize-pool",
+  restartPool: "dspex-lab:restart-pool",
+  stopHost: "dspex-lab:stop-pools",
+  openRun: "dspex-lab:open-run",
+  cancelRun: "dspex-lab:cancel-run",
+  openTrace: "dspex-lab:open-trace",
+  newNotebook: "dspex-lab:new-notebook",
+} as const;
