@@ -193,7 +193,7 @@ class Lab:
     def _heard(self, method: str) -> Any:
         """What the host answers; None where none lives, or it does not answer."""
         with contextlib.suppress(LabError):
-            return self.request(method) if self.has_host() else None
+            return self.observer.ask(method)
         return None
 
     def on(self, event: str, observer: Observer) -> Callable[[], None]:
@@ -269,7 +269,9 @@ class Lab:
         """A worker of ``pool`` for oneself, with state that stays in it from call to call; close it, or use it with
         ``with``. It is opened with its first call. ``timeout_s`` holds for each call, its wait for a worker
         included."""
-        return Session(self.backend, self.portal, pool=pool, idle_expiry_s=idle_expiry_s, timeout_s=timeout_s)
+        return Session(
+            self.backend, self.portal, pool=pool, idle_expiry_s=idle_expiry_s, timeout_s=timeout_s, place=cells.place
+        )
 
     def start_job(
         self,
@@ -283,7 +285,7 @@ class Lab:
     ) -> Job:
         """Have ``function(*args, **kwargs)`` run in a worker, whatever becomes of this notebook. The host holds on to
         the value, which is to be small, until a day after: ``job.result()``, or ``lab.job(job.id)`` in another one."""
-        call = detached_call(function, args, kwargs, pool=pool, timeout_s=timeout_s, needs=needs)
+        call = detached_call(function, args, kwargs, pool=pool, timeout_s=timeout_s, needs=needs, trace=cells.place())
         return self._run(lambda: begin_job(call, self.backend, self.portal))
 
     def job(self, job_id: str) -> Job:
