@@ -193,5 +193,6 @@ def on(event: str, observer: Observer) -> Callable[[], None]:
 
 
 def statistics() -> LabStatistics:
-    """What the lab did so far: its ``routes``, ``retries``, ``circuits``, ``caches`` and ``budgets`` are DataFrames."""
+    """What the lab did so far: its ``routes``, ``retries``, ``circuits``, ``caches`` and ``budgets`` are tables, and
+    so are the ``calls``, ``steps``, ``history`` and ``workers`` of the host, for all notebooks, where one lives."""
     return current_lab().statistics()

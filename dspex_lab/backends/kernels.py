@@ -15,7 +15,7 @@ from typing import Any, cast
 import zmq
 
 from dspex_lab.backends.base import BackendStatistics
-from dspex_lab.calls import Call
+from dspex_lab.calls import Call, new_id
 from dspex_lab.errors import Cancelled, HostUnavailable, LabError, error_from_dict
 from dspex_lab.pool.rendezvous import ConnectionFile, HostLock, find_host, start_host
 from dspex_lab.settings import Settings
@@ -30,6 +30,7 @@ from dspex_lab.wire.messages import (
     Message,
     Notice,
     Refused,
+    Request,
     Telemetry,
     Welcome,
 )
@@ -154,6 +155,9 @@ class KernelBackend:
         self._socket = PolledSocket(zmq.DEALER, self._receive)
         self._socket.connect(host.address)
         self._send(Hello(PROTOCOL_VERSION, host.key, self._role, self._label, os.getpid()), ())
+        if not self._settings.record_prompts:
+            # The host of another notebook may keep them. Said before any call, and needs no answer.
+            self._send(Request(new_id(), "traces.hide"), ())
         await self._welcome
 
     def _watch_host(self, pid: int) -> None:

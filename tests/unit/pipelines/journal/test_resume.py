@@ -386,3 +386,23 @@ def test_a_step_for_every_item_is_done_when_all_items_are(open_lab: OpenLab) -> 
     assert run.resume().result(10)["rows"] == [1, 4, 9]
     (record,) = lab.history.records()
     assert (record.steps_done, record.step_count) == (2, 2)
+
+
+def test_a_run_may_go_on_with_another_budget(open_lab: OpenLab) -> None:
+    """Given where it is resumed, whether it is of this process or was found again; an input may be called budget."""
+    lab, once = open_lab(), Once()
+    run = failed_run(lab, once)
+    with pytest.raises(ConfigurationError, match="no budget"):
+        run.resume(5)  # type: ignore[arg-type]  # what users may write
+    again = run.resume(Budget(max_tokens_total=5))
+    with pytest.raises(PipelineError, match="it broke"):
+        again.result(10)
+    assert again.account is not None
+    assert again.account.budget == Budget(max_tokens_total=5)
+    once.is_broken = False
+    past = lab.history.unfinished("support")
+    assert past is not None
+    last = past.resume(Budget(max_tokens_total=7))
+    assert last.result(10)["second"] == "late"
+    assert last.account is not None
+    assert last.account.budget == Budget(max_tokens_total=7)
