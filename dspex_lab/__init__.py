@@ -31,12 +31,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "signature",
         "statistics",
         "template",
-        "trace",
         "traces",
         "validate",
         "when",
     ),
-    "dspex_lab.widgets": ("Form", "form", "show_metrics", "show_pools", "show_trace"),
+    "dspex_lab.widgets": ("Form", "form", "show_metrics", "show_pools", "show_trace", "trace"),
     "dspex_lab.signatures": (
         "CompiledSignature",
         "Serializable",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dspex_lab.backends.base import Backend
-from dspex_lab.calls import Call, Code, Needs
+from dspex_lab.calls import Call, Code, Needs, TraceContext
 from dspex_lab.errors import ConfigurationError, DeadlineExceeded, error_from_dict
 from dspex_lab.portal import Portal
 from dspex_lab.wire.codec import decode
@@ -98,11 +98,21 @@ def detached_call(
     pool: str,
     timeout_s: float | None,
     needs: Needs | None,
+    trace: TraceContext | None = None,
 ) -> Call:
-    """``function(*args, **kwargs)`` as a call that outlives its caller."""
+    """``function(*args, **kwargs)`` as a call that outlives its caller; ``trace`` is what it hangs under."""
     target = function if isinstance(function, str) else Code(function)
     arguments = {"function": target, "args": list(args), "kwargs": dict(kwargs)}
-    return Call("python.call", arguments, pool=pool, timeout_s=timeout_s, needs=needs, detached=True, priority="batch")
+    return Call(
+        "python.call",
+        arguments,
+        pool=pool,
+        timeout_s=timeout_s,
+        needs=needs,
+        detached=True,
+        priority="batch",
+        trace=trace,
+    )
 
 
 async def begin_job(call: Call, backend: Backend, portal: Portal) -> Job:

@@ -19,7 +19,7 @@ from dspex_lab.backends.base import Backend
 from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.calls import LmSpec, Needs
 from dspex_lab.clock import Clock, SystemClock
-from dspex_lab.errors import HostUnavailable, ProtocolError
+from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
 from dspex_lab.observer import HostObserver
 from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run
@@ -109,8 +109,9 @@ class Lab:
         atexit.register(self.close)
 
     def _kernel_backend(self) -> Backend:
-        label = f"notebook {os.getpid()}"
-        return KernelBackend(self.settings, label=label, on_open=self.recorder.wake, on_notice=self._heed)
+        return KernelBackend(
+            self.settings, label=f"notebook {os.getpid()}", on_open=self.recorder.wake, on_notice=self._heed
+        )
 
     def _heed(self, notice: Notice) -> None:
         """Do what the host passes on from a panel elsewhere."""
@@ -181,10 +182,19 @@ class Lab:
         return replace(HostView.from_status(self.request("status")), circuits=circuits)
 
     def statistics(self) -> LabStatistics:
-        """What this lab's router did so far: calls by route, retries, circuits, caches, budgets. Asks no host."""
+        """What this lab's router did so far (calls by route, retries, circuits, caches, budgets), and what the host
+        counted where one lives: calls, steps, the last hour, workers. Starts none."""
         accounts = {run.id: account for run in self.launcher.runs if (account := run.account) is not None}
         router = self.router
-        return LabStatistics(router.statistics(), router.breakers.statistics(), router.caches.statistics(), accounts)
+        figures = router.statistics(), router.breakers.statistics(), router.caches.statistics()
+        status = self._heard("status") or {}
+        return LabStatistics(*figures, accounts, self._heard("statistics") or {}, status.get("pools", {}))
+
+    def _heard(self, method: str) -> Any:
+        """What the host answers; None where none lives, or it does not answer."""
+        with contextlib.suppress(LabError):
+            return self.observer.ask(method)
+        return None
 
     def on(self, event: str, observer: Observer) -> Callable[[], None]:
         """Call ``observer(event)`` for each event of that name from now on (``"*"``, ``"router.*"``; the names are
@@ -205,7 +215,7 @@ class Lab:
     def _traces(self) -> TraceLibrary:
         """The traces as they are now: what was told is on the disk first."""
         with contextlib.suppress(HostUnavailable, ProtocolError):
-            if self.portal.call_soon(self.recorder.flush, self.backend.tell):
+            if self.portal.call_soon(self.recorder.flush, self.backend.tell) and self.has_host():
                 self.request("traces.settle")
         return TraceLibrary(self.settings.trace_file, self.recorder.spans)
 
@@ -259,7 +269,9 @@ class Lab:
         """A worker of ``pool`` for oneself, with state that stays in it from call to call; close it, or use it with
         ``with``. It is opened with its first call. ``timeout_s`` holds for each call, its wait for a worker
         included."""
-        return Session(self.backend, self.portal, pool=pool, idle_expiry_s=idle_expiry_s, timeout_s=timeout_s)
+        return Session(
+            self.backend, self.portal, pool=pool, idle_expiry_s=idle_expiry_s, timeout_s=timeout_s, place=cells.place
+        )
 
     def start_job(
         self,
@@ -273,7 +285,7 @@ class Lab:
     ) -> Job:
         """Have ``function(*args, **kwargs)`` run in a worker, whatever becomes of this notebook. The host holds on to
         the value, which is to be small, until a day after: ``job.result()``, or ``lab.job(job.id)`` in another one."""
-        call = detached_call(function, args, kwargs, pool=pool, timeout_s=timeout_s, needs=needs)
+        call = detached_call(function, args, kwargs, pool=pool, timeout_s=timeout_s, needs=needs, trace=cells.place())
         return self._run(lambda: begin_job(call, self.backend, self.portal))
 
     def job(self, job_id: str) -> Job:

@@ -128,14 +128,14 @@ def ask(question: str, **options: Any) -> Program:
     return _program(pipelines.ask(question, **options))
 
 
-def parallel(**steps: Any) -> Program:
-    """Steps that run at the same time."""
-    return _program(pipelines.parallel(**steps))
+def parallel(*, optional: bool = False, **steps: Any) -> Program:
+    """Steps that run at the same time; where one fails, an optional parallel leaves None in all of their fields."""
+    return _program(pipelines.parallel(optional=optional, **steps))
 
 
-def when(condition: Callable[[Any], Any], *, then: Any, otherwise: Any = None) -> Program:
+def when(condition: Callable[[Any], Any], *, then: Any, otherwise: Any = None, optional: bool = False) -> Program:
     """``then`` if ``condition(fields)`` holds, else ``otherwise``."""
-    return _program(pipelines.when(condition, then=then, otherwise=otherwise))
+    return _program(pipelines.when(condition, then=then, otherwise=otherwise, optional=optional))
 
 
 def each(step: Any, *, over: str, **options: Any) -> Program:
@@ -193,5 +193,6 @@ def on(event: str, observer: Observer) -> Callable[[], None]:
 
 
 def statistics() -> LabStatistics:
-    """What the lab did so far: its ``routes``, ``retries``, ``circuits``, ``caches`` and ``budgets`` are DataFrames."""
+    """What the lab did so far: its ``routes``, ``retries``, ``circuits``, ``caches`` and ``budgets`` are tables, and
+    so are the ``calls``, ``steps``, ``history`` and ``workers`` of the host, for all notebooks, where one lives."""
     return current_lab().statistics()

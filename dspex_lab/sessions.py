@@ -16,9 +16,10 @@ from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from dspex_lab.backends.base import Backend, PendingCall
-from dspex_lab.calls import Call, Code
+from dspex_lab.calls import Call, Code, TraceContext
 from dspex_lab.errors import HostUnavailable, LabError, SessionLost
 from dspex_lab.portal import Portal
+from dspex_lab.telemetry.spans import current_trace
 
 __all__ = ["Session", "SessionStatistics"]
 
@@ -58,7 +59,10 @@ class Session:
         pool: str = "general",
         idle_expiry_s: float = 600.0,
         timeout_s: float | None = None,
+        place: Callable[[], TraceContext | None] = current_trace,
     ) -> None:
+        """``place`` says what a call that is made now hangs under in its trace."""
+        self._place = place
         self.pool = pool
         self.idle_expiry_s = idle_expiry_s
         self.timeout_s = timeout_s
@@ -152,7 +156,15 @@ class Session:
 
     def _submit(self, op: str, args: Mapping[str, Any], *, stream: bool = False) -> PendingCall:
         return self._backend.submit(
-            Call(op, args, pool=self.pool, session=self._id, timeout_s=self.timeout_s, stream=stream)
+            Call(
+                op,
+                args,
+                pool=self.pool,
+                session=self._id,
+                timeout_s=self.timeout_s,
+                stream=stream,
+                trace=self._place(),
+            )
         )
 
     @contextlib.contextmanager

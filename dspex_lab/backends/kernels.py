@@ -15,7 +15,7 @@ from typing import Any, cast
 import zmq
 
 from dspex_lab.backends.base import BackendStatistics
-from dspex_lab.calls import Call
+from dspex_lab.calls import Call, new_id
 from dspex_lab.errors import Cancelled, HostUnavailable, LabError, error_from_dict
 from dspex_lab.pool.rendezvous import ConnectionFile, HostLock, find_host, start_host
 from dspex_lab.settings import Settings
@@ -23,7 +23,17 @@ from dspex_lab.sockets import PolledSocket
 from dspex_lab.telemetry import Event, Span
 from dspex_lab.wire.caller import Caller, RemoteCall
 from dspex_lab.wire.framing import Frames, pack, unpack_from_host
-from dspex_lab.wire.messages import PROTOCOL_VERSION, Goodbye, Hello, Message, Notice, Refused, Telemetry, Welcome
+from dspex_lab.wire.messages import (
+    PROTOCOL_VERSION,
+    Goodbye,
+    Hello,
+    Message,
+    Notice,
+    Refused,
+    Request,
+    Telemetry,
+    Welcome,
+)
 from dspex_lab.wire.segments import Segments
 
 __all__ = ["KernelBackend"]
@@ -41,7 +51,7 @@ class KernelBackend:
 
     The first call (or :meth:`open`) connects, and starts a host when there is none; a call that comes while the
     connection is made waits for it, inside its own deadline. With the role "observer" it only looks: it starts no
-    host, asks for no pools, and keeps no host alive.
+    host, asks for no pools, and keeps no host alive. ``on_notice`` hears, on the loop, what the host says unasked.
     """
 
     name = "kernels"
@@ -55,8 +65,8 @@ class KernelBackend:
         on_open: Callable[[], object] = lambda: None,
         on_notice: Callable[[Notice], object] = lambda _: None,
     ) -> None:
-        """``on_open()`` is called when there is a host to talk to, again for each; ``on_notice`` hears what it says
-        unasked, on the loop."""
+        """``on_open()`` is called when there is a host to talk to, again for each; ``on_notice`` with what a host tells
+        its clients unasked."""
         self._on_open = on_open
         self._settings = settings
         self._label = label
@@ -145,6 +155,9 @@ class KernelBackend:
         self._socket = PolledSocket(zmq.DEALER, self._receive)
         self._socket.connect(host.address)
         self._send(Hello(PROTOCOL_VERSION, host.key, self._role, self._label, os.getpid()), ())
+        if not self._settings.record_prompts:
+            # The host of another notebook may keep them. Said before any call, and needs no answer.
+            self._send(Request(new_id(), "traces.hide"), ())
         await self._welcome
 
     def _watch_host(self, pid: int) -> None:

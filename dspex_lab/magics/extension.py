@@ -80,11 +80,21 @@ def _matcher(shell: InteractiveShell) -> Any:
     return match
 
 
+def _show_trace(trace: Any) -> None:
+    from dspex_lab.widgets import display_trace
+
+    display_trace(trace)
+
+
 def load(shell: InteractiveShell) -> None:
     """Register everything with ``shell``; loading twice changes nothing."""
     shell.register_magics(LabMagics)
     unload(shell)
     shell.Completer.custom_matchers.append(_matcher(shell))
+    if shell.display_formatter is not None:
+        # By name: what shows a trace is imported when there is one.
+        shown = shell.display_formatter.ipython_display_formatter
+        shown.for_type_by_name("dspex_lab.telemetry.trace", "Trace", _show_trace)
     hook_cells(shell)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import MutableMapping
 from concurrent import futures
 from typing import Any
@@ -27,8 +28,15 @@ def define_pipeline(line: str, cell: str, namespace: MutableMapping[str, Any]) -
     """
     asked = parse_line(line)
     lab = current_lab()
+    # Those that were made in Python, under names of their own, can be steps as well; a word of Python stays one.
+    known = {name: lab.pipelines.find(name) for name in lab.pipelines if not hasattr(builtins, name)}
     made = compile_cell(
-        cell, namespace=namespace, start=start_run, start_batch=start_batch, name=asked.name, line_offset=1
+        cell,
+        namespace={**known, **namespace},
+        start=start_run,
+        start_batch=start_batch,
+        name=asked.name,
+        line_offset=1,
     )
     namespace[asked.name] = made
     lab.pipelines.replace(asked.name, made)

@@ -50,7 +50,7 @@ class PlanStep:
     @property
     def is_optional(self) -> bool:
         """Whether the run goes on without it when it fails."""
-        return isinstance(self.step, Leaf) and self.step.is_optional
+        return self.step.is_optional
 
 
 @dataclass(frozen=True, slots=True)

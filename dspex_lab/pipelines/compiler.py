@@ -129,6 +129,8 @@ class _Compiler:
             blocks, reads, writes = self._when(one, step, known)
         else:
             blocks, reads, writes = self._each(one, step, known)
+        if step.is_optional:
+            writes = tuple(replace(write, is_certain=False) for write in writes)
         return _Draft(one.name, one.path, step, reads, writes, one.parent, blocks)
 
     def _leaf(self, one: _Named, step: Leaf) -> tuple[Leaf, tuple[Read, ...], tuple[Write, ...]]:

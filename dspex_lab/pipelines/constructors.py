@@ -175,31 +175,36 @@ def template(text: Any, *, writes: str | None = None, **options: typing.Unpack[S
     return _made(Leaf(operation, _options(options), reads, written, overwrites, str), options)
 
 
-def parallel(**steps: Any) -> Parallel:
-    """Steps that run at the same time; each writes its fields as if it stood alone."""
+def parallel(*, optional: bool = False, **steps: Any) -> Parallel:
+    """Steps that run at the same time; each writes its fields as if it stood alone. Where one fails, an optional
+    parallel leaves None in the fields of all."""
+    if not isinstance(optional, bool):
+        raise PipelineError("No step is called optional in parallel: that is True or False.", "optional")
     if not steps:
         raise PipelineError("parallel has no steps.", hint="Name each: parallel(summary=..., mood=...).")
-    return Parallel({name: as_step(value, name) for name, value in steps.items()})
+    return Parallel({name: as_step(value, name) for name, value in steps.items()}, optional)
 
 
-def when(condition: Callable[[Any], Any], *, then: Any, otherwise: Any = None) -> When:
-    """``then`` if ``condition(fields)`` is true, else ``otherwise``; what the branch does not write is None."""
+def when(condition: Callable[[Any], Any], *, then: Any, otherwise: Any = None, optional: bool = False) -> When:
+    """``then`` if ``condition(fields)`` is true, else ``otherwise``; what the branch does not write is None, and all of
+    it where an optional one fails."""
     if not callable(condition):
         raise PipelineError(
             f"The condition is no function but a {type(condition).__name__}.",
             hint="Write it as when(lambda s: s.urgency >= 4, then=...).",
         )
     other = None if otherwise is None else as_step(otherwise, "otherwise")
-    return When(condition, fields_read(condition), as_step(then, "then"), other)
+    return When(condition, fields_read(condition), as_step(then, "then"), other, optional)
 
 
-def each(step: Any, *, over: str, item: str | None = None, concurrency: int = 8) -> Each:
+def each(step: Any, *, over: str, item: str | None = None, concurrency: int = 8, optional: bool = False) -> Each:
     """``step`` for every item of the list in the field ``over``; the item is the step's field ``item`` (the only one
-    that it reads, or ``over`` without its plural s, unless it is named)."""
+    that it reads, or ``over`` without its plural s, unless it is named). Where one fails, an optional each leaves None;
+    an optional step inside it leaves None for that item only."""
     inner = as_step(step, "step")
     if concurrency < 1:
         raise ConfigurationError("concurrency is at least 1.", "concurrency", "1 or more", str(concurrency))
-    return Each(inner, over, item or _item_name(inner, over), concurrency)
+    return Each(inner, over, item or _item_name(inner, over), concurrency, optional)
 
 
 #: Every word of a ``%%pipeline`` cell.

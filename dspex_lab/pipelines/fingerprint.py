@@ -2,6 +2,7 @@
 
 A fingerprint has a part for each step: its shape (name, kind, fields, place), which decides what can follow from
 what, and its content (signature, instructions, demos, the code of functions) as far as that is the same tomorrow.
+What code does is what the cache of results holds it to be; what its names mean may change, and a run still go on.
 Options (pools, models, timeouts) are no part of it. Pure.
 """
 
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
+from dspex_lab.cache import content_of
 from dspex_lab.pipelines.plan import Plan, PlanStep
 from dspex_lab.pipelines.steps import Each, Leaf, When
 from dspex_lab.signatures import to_plain
@@ -112,10 +114,5 @@ def _digest(parts: tuple[Any, ...]) -> str:
 def _told(part: Any) -> Any:
     """A part of a plan with all code in it as what it does; not where it stands."""
     if isinstance(part, CodeType):
-        names = (part.co_names, part.co_varnames, part.co_freevars)
-        return (part.co_code.hex(), names, _told(part.co_consts))
-    if isinstance(part, tuple):
-        return tuple(map(_told, part))
-    if isinstance(part, frozenset):  # its order is not the same tomorrow
-        return sorted(map(repr, part))
-    return part
+        return content_of(part)
+    return tuple(map(_told, part)) if isinstance(part, tuple) else part

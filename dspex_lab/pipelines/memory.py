@@ -11,10 +11,12 @@ from typing import Any, Protocol
 
 from dspex_lab.pipelines.result import StepMetrics
 
-__all__ = ["DECISION", "SPENT_KEY", "Remembered", "StepMemory", "decision_key", "item_place"]
+__all__ = ["DECISION", "ITEMS", "SPENT_KEY", "Remembered", "StepMemory", "item_place", "mark_key"]
 
 #: The one output under which the decision of a ``when`` is kept.
 DECISION = "is_true"
+#: The one output under which it is kept how many items an ``each`` had, once all of them are done.
+ITEMS = "items"
 #: Where it is kept what a run with a budget has spent: no step is called so.
 SPENT_KEY = "?"
 
@@ -32,7 +34,8 @@ class StepMemory(Protocol):
 
     A key is the step's place in its run, unique for each execution: the step's name, before it the items of every
     ``each`` around it (``"triage"``, ``"rows[3]/rows.item"``). What the condition of a ``when`` decided has a key of
-    its own (``"reply?"``). Steps that hold others are not kept: they are made of their steps again. What a run with a
+    its own (``"reply?"``), and so has that an ``each`` is done with its items (``"rows?"``). Steps that hold others are
+    not kept: they are made of their steps again. What a run with a
     budget has spent is under ``SPENT_KEY``.
     """
 
@@ -51,6 +54,6 @@ def item_place(key: str, index: int) -> str:
     return f"{key}[{index}]/"
 
 
-def decision_key(key: str) -> str:
-    """The key of the decision of the ``when`` whose key is ``key``."""
+def mark_key(key: str) -> str:
+    """The key of the decision of the ``when``, or of the end of the ``each``, whose key is ``key``."""
     return f"{key}?"

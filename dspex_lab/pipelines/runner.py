@@ -19,7 +19,7 @@ from dspex_lab.errors import Cancelled, LabError
 from dspex_lab.pipelines.asking import ASK, Form
 from dspex_lab.pipelines.book import RunBook
 from dspex_lab.pipelines.group import FirstErrorGroup
-from dspex_lab.pipelines.memory import DECISION, SPENT_KEY, Remembered, StepMemory, decision_key, item_place
+from dspex_lab.pipelines.memory import DECISION, ITEMS, SPENT_KEY, Remembered, StepMemory, item_place, mark_key
 from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.plan import Block, Plan, PlanStep
 from dspex_lab.pipelines.progress import BlockProgress, Values
@@ -201,6 +201,8 @@ class PlanRun:
                 outputs: Values = outcome.outputs
             else:
                 outputs = await self._composite(step, inputs, key, "" if trace is None else trace.span_id)
+                if step.is_optional:  # where errors are only recorded, a field may be missing
+                    outputs = {name: outputs.get(name) for name in step.write_names}
         except (asyncio.CancelledError, Cancelled):
             self.book.cancelled(step, started, trace)
             raise
@@ -266,7 +268,7 @@ class PlanRun:
 
     async def _when(self, step: PlanStep, when: When, inputs: Values, key: str, span: str) -> Values:
         """The branch that the condition chose; a field that it does not write is as it was before, or None."""
-        is_true = await self._decided(step, when, inputs, decision_key(key))
+        is_true = await self._decided(step, when, inputs, mark_key(key))
         taken, other = (0, 1) if is_true else (1, 0)
         if other < len(step.blocks):
             for skipped in step.blocks[other].steps:
@@ -302,6 +304,9 @@ class PlanRun:
         async with FirstErrorGroup() as group:
             for _ in range(min(each.concurrency, len(items))):
                 group.start(work())
+        if self._memory is not None and self._memory.recall(mark_key(key)) is None:
+            figures = StepMetrics(step.name, StepStatus.SUCCEEDED)
+            await self._memory.keep(mark_key(key), {ITEMS: len(items)}, figures)
         return {name: [row.get(name) for row in rows] for name in step.write_names}
 
     async def _asked(self, condition: Callable[[Any], Any], fields: Record) -> bool:

@@ -18,8 +18,8 @@ __all__ = ["Each", "HasStep", "Leaf", "Nested", "Parallel", "Step", "When", "as_
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One operation. ``writes`` None: one field that is called like the step. Where an optional one fails, its fields
-    are None and the run goes on."""
+    """One operation. ``writes`` None: one field that is called like the step. Where an optional step fails, whatever
+    its kind, its fields are None and the run goes on."""
 
     operation: Operation
     options: Options
@@ -39,6 +39,7 @@ class Parallel:
     """Steps that run at the same time, each by its own name."""
 
     steps: Mapping[str, Step]
+    is_optional: bool = False
     kind: str = "parallel"
 
 
@@ -47,6 +48,7 @@ class Nested:
     """A pipeline inside another: its steps share the fields that it reads."""
 
     steps: Mapping[str, Step]
+    is_optional: bool = False
     kind: str = "pipeline"
 
 
@@ -58,6 +60,7 @@ class When:
     reads: tuple[str, ...] | None
     then: Step
     otherwise: Step | None
+    is_optional: bool = False
     kind: str = "when"
 
 
@@ -70,6 +73,7 @@ class Each:
     over: str
     item: str
     concurrency: int
+    is_optional: bool = False
     kind: str = "each"
 
 

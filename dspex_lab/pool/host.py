@@ -91,7 +91,7 @@ class Host:
         self.workforce = Workforce(self.settings.pools, self.kernels, self._clock)
         self.ledger = open_ledger(self.settings, self._clock)
         self.jobs = JobBook(self._clock, JobFiles(self.settings.jobs_dir))
-        self.broker = Broker(self.workforce, self, self._clock, on_begin=self.jobs.begun, on_end=self._call_ended)
+        self.broker = Broker(self.workforce, self, self._clock, on_begin=self._call_begun, on_end=self._call_ended)
         self.runs = NotebookRuns(self.broker.peers, self)
         self._parcels = Parcels(self.connection.host_id, self.broker)
         self._orders = Orders(
@@ -305,6 +305,10 @@ class Host:
 
     # --- processes --------------------------------------------------------------------------------------------
 
+    def _call_begun(self, call: CallRecord) -> None:
+        self.ledger.begun(call)
+        self.jobs.begun(call)
+
     def _call_ended(self, call: CallRecord, done: Done | None, payload: Frames, error: dict[str, Any]) -> None:
         self.ledger.ended(call, done, error)
         self.jobs.ended(call, done, payload, error)
@@ -337,6 +341,7 @@ class Host:
             prefix = self._parcels.prefix(peer)
             self.broker.remove_peer(peer)
             self._parcels.sweep(prefix)
+            self.ledger.forget(peer)
 
     def _end_of_lost(self, run_id: str) -> dict[str, Any]:
         """The end of a run whose notebook is gone, in its place: nobody else would tell it."""

@@ -17,6 +17,7 @@ from dspex_lab.calls import TraceContext, Usage
 from dspex_lab.clock import Clock
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.pool.call_end import CallEnd
+from dspex_lab.pool.privacy import Privacy
 from dspex_lab.pool.records import CallRecord
 from dspex_lab.settings import Settings
 from dspex_lab.telemetry import Collector, Event, History, Outlet, RunTraces, Span, TraceStore
@@ -46,10 +47,25 @@ class Ledger:
         self._outlet = Outlet()
         self.collector = Collector(clock)
         self.history = History()
+        self._steps = Collector(clock)
         self._runs = RunTraces()
+        self._privacy = Privacy()
         self._last_end = float("-inf")
         self._is_writing = asyncio.Lock()
         self._has_failed = False
+
+    def hide(self, peer: bytes) -> None:
+        """Keep no prompts and answers of what ``peer`` does, whatever others want."""
+        self._privacy.add(peer)
+
+    def forget(self, peer: bytes) -> None:
+        """The peer left."""
+        self._privacy.forget(peer)
+
+    def begun(self, call: CallRecord) -> None:
+        """Note the beginning of a call: an observer of the broker."""
+        if call.submit.trace_id is not None:
+            self._privacy.begun(call.owner, call.submit.trace_id)
 
     def ended(self, call: CallRecord, done: Done | None, error: Mapping[str, Any]) -> None:
         """Note the end of a call: an observer of the broker."""
@@ -118,6 +134,9 @@ class Ledger:
             spans += end.to_spans()
         for event in events:
             spans += self._runs.apply(event)
+        spans = [span.cleaned(record_prompts=False) if self._privacy.is_private(span) else span for span in spans]
+        for span in spans:
+            self._steps.record_span(span)
         if self._shipper is not None:
             self._shipper.put(spans)
         if self._store is None:
@@ -147,22 +166,11 @@ class Ledger:
 
     def statistics(self) -> list[dict[str, Any]]:
         """Every operation of every pool as plain data: calls, errors, tokens, latency (seconds, the queue included)."""
-        return [
-            {
-                "op": one.operation,
-                "pool": one.pool,
-                "calls": one.calls,
-                "errors": one.errors,
-                "input_tokens": one.usage.input_tokens,
-                "output_tokens": one.usage.output_tokens,
-                "cost": one.usage.cost,
-                "total_s": one.latency.total_s,
-                "p50_s": one.latency.p50_s,
-                "p90_s": one.latency.p90_s,
-                "p99_s": one.latency.p99_s,
-            }
-            for one in self.collector.statistics().series
-        ]
+        return [one.to_dict() for one in self.collector.statistics().series]
+
+    def step_statistics(self) -> list[dict[str, Any]]:
+        """The same of the steps of traced runs, by their operation and the way that they went."""
+        return [one.to_dict() for one in self._steps.statistics().series]
 
     async def aclose(self) -> None:
         """Write the rest, and close the store."""

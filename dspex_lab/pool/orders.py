@@ -147,15 +147,20 @@ class Orders:
         return path
 
     def statistics(self) -> dict[str, Any]:
-        """What was counted since the host began: every operation of every pool, and the last hour in steps of five
-        seconds, by pool and ("") in all."""
+        """What was counted since the host began: every operation of every pool, every kind of step of runs, and the
+        last hour in pieces of five seconds, by pool and ("") in all."""
         ledger, now = self.ledger, self.clock.now()
         return {
             "since": ledger.collector.since,
             "now": now,
             "series": ledger.statistics(),
+            "steps": ledger.step_statistics(),
             "history": ledger.history.snapshot(now),
         }
+
+    def traces_hide(self, peer: bytes, /) -> None:
+        """Keep no prompts and answers of what who asks does."""
+        self.ledger.hide(peer)
 
     async def traces_settle(self) -> None:
         """Write down what is known of traces; answered when it is on the disk."""
@@ -168,4 +173,4 @@ class Orders:
 
 _NAMES = frozenset(name for name in vars(Orders) if not name.startswith("_")) - {"carry_out"}
 #: What is answered by who asks.
-_OF_PEERS = frozenset({"session_open", "session_close"})
+_OF_PEERS = frozenset({"session_open", "session_close", "traces_hide"})

@@ -26,13 +26,17 @@ __all__ = ["LabStatistics"]
 class LabStatistics:
     """Everything that a lab's router counted. ``accounts`` are those of runs with a budget, by run id.
 
-    ``routes``, ``retries``, ``circuits``, ``caches`` and ``budgets`` are pandas DataFrames.
+    ``routes``, ``retries``, ``circuits``, ``caches`` and ``budgets`` are pandas DataFrames of what this lab did;
+    ``calls``, ``steps``, ``history`` and ``workers`` are of the host, for all notebooks: ``host`` is what it answers to
+    "statistics" and ``pools`` what to "status", empty where none lives.
     """
 
     router: RouterStatistics
     breaker_figures: tuple[BreakerStatistics, ...] = ()
     cache_figures: tuple[CacheStatistics, ...] = ()
     accounts: Mapping[str, AccountStatistics] = field(default_factory=dict)
+    host: Mapping[str, Any] = field(default_factory=dict)
+    pools: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def routes(self) -> pd.DataFrame:
@@ -64,6 +68,36 @@ class LabStatistics:
         columns = "run tokens max_tokens_total cost max_cost unpriced_calls remaining_s deadline_s"
         return _frame(columns, (_budget_row(run_id, one) for run_id, one in self.accounts.items()))
 
+    @property
+    def calls(self) -> pd.DataFrame:
+        """Every operation of every pool: calls, errors, tokens, cost, and how long they took, the queue included."""
+        return _frame(f"op pool {_SERIES}", map(_series_row, self.host.get("series", ())))
+
+    @property
+    def steps(self) -> pd.DataFrame:
+        """The steps of runs by what they do and the way that they went."""
+        return _frame(f"op route pool cache_hits {_SERIES}", map(_series_row, self.host.get("steps", ())))
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """The last hour in pieces of five seconds, by pool; the pool "" is all of them. ``time`` is when one began."""
+        import pandas as pd
+
+        names = ["time", "calls", "errors", "input_tokens", "output_tokens", "p50_s", "p90_s", "p99_s"]
+        rows = (
+            {"pool": pool, **dict(zip(names, row, strict=True))}
+            for pool, rows in self.host.get("history", {}).items()
+            for row in rows
+        )
+        frame = _frame(" ".join(["pool", *names]), rows)
+        return frame.assign(time=pd.to_datetime(frame["time"], unit="s", utc=True))
+
+    @property
+    def workers(self) -> pd.DataFrame:
+        """Every worker now: its state, calls, share of a processor, and memory (MB), its own and of a GPU."""
+        columns = "pool worker state pid in_flight calls_done cpu_percent memory_mb gpu_memory_mb"
+        return _frame(columns, (_worker_row(name, one) for name, pool in self.pools.items() for one in pool["workers"]))
+
     def __repr__(self) -> str:
         now, used = self.router, self.router.used
         ends = f"{now.succeeded} succeeded, {now.failed} failed, {now.cancelled} cancelled, {now.in_flight} under way"
@@ -78,6 +112,9 @@ class LabStatistics:
 
     def _repr_html_(self) -> str:
         named = {
+            "calls": self.calls,
+            "steps": self.steps,
+            "workers": self.workers,
             "routes": self.routes,
             "retries": self.retries,
             "circuits": self.circuits,
@@ -101,6 +138,26 @@ def _budget_row(run_id: str, account: AccountStatistics) -> dict[str, Any]:
         "unpriced_calls": account.unpriced_calls,
         "remaining_s": account.remaining_s,
         **dataclasses.asdict(account.budget),
+    }
+
+
+_SERIES = "calls errors error_rate input_tokens output_tokens cost mean_s p50_s p90_s p99_s"
+_MB = 1024 * 1024
+
+
+def _series_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    calls = row["calls"] or 1
+    return {**row, "error_rate": row["errors"] / calls, "mean_s": row.get("total_s", 0.0) / calls}
+
+
+def _worker_row(pool: str, worker: Mapping[str, Any]) -> dict[str, Any]:
+    gpu_bytes = worker.get("gpu_memory_bytes")
+    return {
+        **worker,
+        "pool": pool,
+        "worker": worker["id"],
+        "memory_mb": worker["rss_bytes"] / _MB,
+        "gpu_memory_mb": None if gpu_bytes is None else gpu_bytes / _MB,
     }
 
 

@@ -11,11 +11,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from dspex_lab.calls import Usage
 from dspex_lab.clock import Clock, SystemClock
+from dspex_lab.telemetry import attributes as names
 from dspex_lab.telemetry.events import Event
 from dspex_lab.telemetry.histogram import Histogram, HistogramSnapshot
+from dspex_lab.telemetry.spans import Span
 
 __all__ = ["Collector", "CollectorStatistics", "SeriesStatistics"]
 
@@ -38,6 +41,24 @@ class SeriesStatistics:
     cache_hits: int
     usage: Usage
     latency: HistogramSnapshot
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain data."""
+        return {
+            "op": self.operation,
+            "pool": self.pool,
+            "route": self.route,
+            "calls": self.calls,
+            "errors": self.errors,
+            "cache_hits": self.cache_hits,
+            "input_tokens": self.usage.input_tokens,
+            "output_tokens": self.usage.output_tokens,
+            "cost": self.usage.cost,
+            "total_s": self.latency.total_s,
+            "p50_s": self.latency.p50_s,
+            "p90_s": self.latency.p90_s,
+            "p99_s": self.latency.p99_s,
+        }
 
     @property
     def error_rate(self) -> float:
@@ -155,6 +176,24 @@ class Collector:
             return CollectorStatistics(
                 self.since, total.freeze("", "", ""), frozen, MappingProxyType(dict(self._events))
             )
+
+    def record_span(self, span: Span) -> None:
+        """Count a step of a run, by its operation and the way that it went; other spans are none."""
+        get = span.attributes.get
+        if get(names.KIND) not in ("step", "native") or get(names.STEP) is None:
+            return
+        usage = None
+        if (read := get(names.INPUT_TOKENS)) is not None:
+            usage = Usage(int(read), int(get(names.OUTPUT_TOKENS) or 0), get(names.COST_USD), 1)
+        self.record(
+            str(get(names.OPERATION) or get(names.STEP_KIND) or get(names.STEP)),
+            span.duration_s,
+            pool=str(get(names.POOL) or ""),
+            route=str(get(names.ROUTE) or ""),
+            is_error=span.status == "error",
+            is_cache_hit=bool(get(names.CACHE_HIT)),
+            usage=usage,
+        )
 
     def reset(self) -> None:
         """Forget everything counted so far."""

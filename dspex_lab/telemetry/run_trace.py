@@ -111,7 +111,8 @@ class _RunTrace:
         self.kinds = {str(one.get("name")): str(one.get("kind")) for one in told.get("steps") or ()}
 
     def finish(self, event: Event, told: Mapping[str, Any]) -> list[Span]:
-        root = event.trace
+        # Of a run whose notebook died the host tells the end, which knows no place of its own.
+        root = event.trace or self.root
         if root is None:
             return []
         error = told.get("error") or {}

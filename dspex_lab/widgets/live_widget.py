@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
-from dspex_lab.widgets.modules import read_module
+from dspex_lab.widgets.modules import STATIC, read_module, read_style
 from dspex_lab.widgets.subshells import answer_in_any_shell
 
 __all__ = ["LiveWidget", "make_widget"]
-
-_STATIC = Path(__file__).parent / "static"
 
 
 class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget publishes no types
@@ -47,7 +44,5 @@ def make_widget(name: str, state: Mapping[str, Any]) -> LiveWidget:
 @functools.cache
 def _class_of(name: str) -> type[LiveWidget]:
     # anywidget takes its module and styles from the class.
-    styles = "\n".join((_STATIC / style).read_text(encoding="utf-8") for style in ("panel.css", f"{name}_view.css"))
-    return type(
-        f"{name.title()}Widget", (LiveWidget,), {"_esm": read_module(_STATIC / f"{name}_panel.js"), "_css": styles}
-    )
+    parts = {"_esm": read_module(STATIC / f"{name}_panel.js"), "_css": read_style("tokens", "panel", f"{name}_view")}
+    return type(f"{name.title()}Widget", (LiveWidget,), parts)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.lab import Lab, current_lab
-from dspex_lab.telemetry.reader import TraceReader
+from dspex_lab.telemetry.attributes import RUN_ID
 from dspex_lab.telemetry.spans import Span
 from dspex_lab.widgets.live_panel import LivePanel
 from dspex_lab.widgets.metrics_panel import metrics_subject
@@ -33,34 +33,29 @@ def show_metrics() -> None:
 
 
 def show_trace(trace_id: str | None = None) -> None:
-    """Show a trace as a waterfall, by its id or the one that begins so; None: the latest. A run's trace has the run's
-    id, and grows while it runs. Raises ``ConfigurationError`` when there is none."""
+    """Show a trace as a waterfall, by its id or that of a run in it, or by what that begins with; None: the latest. It
+    grows while a run of it is under way here. Raises ``ConfigurationError`` when there is none."""
     lab = current_lab()
-    found = _find_trace(lab, trace_id or "")
+    wanted = trace_id or _latest(lab)
 
     def read() -> tuple[Sequence[Span], bool]:
-        with TraceReader(lab.settings.trace_file) as reader:
-            return reader.spans(found), _is_running(lab, found)
+        under_way = {run.id for run in lab.launcher.runs if not run.state.is_over}
+        is_asked_for = any(run_id.startswith(wanted) for run_id in under_way)
+        try:
+            spans = lab.trace(wanted).spans
+        except ConfigurationError:
+            if not is_asked_for:
+                raise
+            return (), True  # none of its spans has ended yet
+        return spans, is_asked_for or any(span.attributes.get(RUN_ID) in under_way for span in spans)
 
     LivePanel(trace_subject(read, clock=lab.clock)).display()
 
 
-def _find_trace(lab: Lab, begins: str) -> str:
-    try:
-        with TraceReader(lab.settings.trace_file) as reader:
-            known = [one.trace_id for one in reader.traces(limit=1_000)]
-    except FileNotFoundError:
-        known = []
-    known += [run.id for run in lab.launcher.runs if run.id not in known]
-    matching = [one for one in known if one.startswith(begins)]
-    if not matching:
+def _latest(lab: Lab) -> str:
+    found = lab.traces(1)
+    if not len(found):
         raise ConfigurationError(
-            f"There is no trace {begins!r}." if begins else "No trace was written down yet.",
-            "trace",
-            hint="A run of a pipeline writes one.",
+            "Nothing was traced yet.", "trace", hint="Every run of a program or a pipeline is; lab.traces() lists them."
         )
-    return matching[0]
-
-
-def _is_running(lab: Lab, trace_id: str) -> bool:
-    return any(run.id == trace_id and not run.state.is_over for run in lab.launcher.runs)
+    return str(found["trace"].iloc[0])

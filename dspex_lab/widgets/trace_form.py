@@ -1,4 +1,4 @@
-"""A trace without a script: what a saved notebook, GitHub and nbconvert show, and its text for terminals."""
+"""A trace without a script: what a saved notebook, GitHub and nbconvert show."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dspex_lab.telemetry.run_view.formats import seconds, shorten
-from dspex_lab.widgets.static_form import box, columns, head, no_math
+from dspex_lab.widgets.static_form import box, head, no_math
 
-__all__ = ["trace_html", "trace_text"]
+__all__ = ["trace_html"]
 
-#: The live panel shows all spans; a page without scripts, and a terminal, so many.
-_MAX_ROWS_HTML = 200
-_MAX_ROWS_TEXT = 60
+#: The live panel shows all spans, a page without scripts so many.
+_MAX_ROWS = 200
 _MAX_VALUE_CHARS = 600
-_NAME_CHARS = 44
-_TRACK_CHARS = 32
 _MARKS: Mapping[str, str] = {"ok": "", "error": "✗", "cancelled": "■", "running": "▶"}
 #: What is told below a span, by which name.
 _VALUES: Mapping[str, str] = {
@@ -46,29 +43,15 @@ _LINE = "color-mix(in srgb, currentColor 9%, transparent)"
 def trace_html(state: Mapping[str, Any]) -> str:
     """The waterfall as a table: a row for each span with its bar; values and errors folded below."""
     spans = _with_depths(state["spans"])
-    rows = "".join(_row(state, depth, span) for depth, span in spans[:_MAX_ROWS_HTML])
+    rows = "".join(_row(state, depth, span) for depth, span in spans[:_MAX_ROWS])
     table = (
         '<div style="padding: 0 14px"><table style="width: 100%; table-layout: auto; border-collapse: collapse; '
         f'margin: 0; border: 0; font-size: 13px"><tbody>{rows}</tbody></table></div>'
     )
-    more = len(spans) - _MAX_ROWS_HTML
+    more = len(spans) - _MAX_ROWS
     rest = f'<div style="padding: 4px 14px; {_FAINT}">and {more:,} more spans</div>' if more > 0 else ""
     empty = f'<div style="padding: 8px 14px; {_FAINT}">This trace holds no spans yet.</div>'
     return box(head(_title(state), _about(state)), table + rest if spans else empty)
-
-
-def trace_text(state: Mapping[str, Any]) -> str:
-    """The waterfall in lines: names as a tree, times, bars of characters."""
-    spans = _with_depths(state["spans"])
-    rows = []
-    for depth, span in spans[:_MAX_ROWS_TEXT]:
-        mark = _MARKS.get(span["status"], "")
-        name = shorten("  " * depth + (f"{mark} " if mark else "") + span["name"], _NAME_CHARS)
-        rows.append((name, span["kind"], seconds(span["duration_s"]), _bar_text(state, span)))
-    lines = [f"Trace of {_title(state)}: {_about(state)}", *([columns(rows, right=(2,))] if rows else [])]
-    if len(spans) > _MAX_ROWS_TEXT:
-        lines.append(f"and {len(spans) - _MAX_ROWS_TEXT:,} more spans")
-    return "\n".join(lines)
 
 
 def _title(state: Mapping[str, Any]) -> str:
@@ -97,12 +80,6 @@ def _share(state: Mapping[str, Any], span: Mapping[str, Any]) -> tuple[float, fl
     return start, min(1.0 - start, span["duration_s"] / total)
 
 
-def _bar_text(state: Mapping[str, Any], span: Mapping[str, Any]) -> str:
-    start, length = _share(state, span)
-    first = min(_TRACK_CHARS - 1, round(start * _TRACK_CHARS))
-    return " " * first + "█" * max(1, min(_TRACK_CHARS - first, round(length * _TRACK_CHARS)))
-
-
 def _row(state: Mapping[str, Any], depth: int, span: Mapping[str, Any]) -> str:
     colour = _BAD if span["status"] == "error" else _COLOURS.get(span["kind"], _COLOURS["other"])
     start, length = _share(state, span)
@@ -114,6 +91,8 @@ def _row(state: Mapping[str, Any], depth: int, span: Mapping[str, Any]) -> str:
     details = _details(span)
     if details:
         name = f'<details><summary style="display: list-item">{name}</summary>{details}</details>'
+    else:
+        name = f"&emsp;{name}"  # as wide as the mark of what can be opened
     return (
         f'<tr style="background: none"><td align="left" style="{_CELL}; width: 46%">{name}</td>'
         f'<td align="left" style="{_CELL}; {_FAINT}; line-height: 20px">{span["kind"]}</td>'

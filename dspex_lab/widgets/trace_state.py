@@ -6,17 +6,16 @@ Pure: spans in, data out. Times are seconds since the trace's start, so that no 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dspex_lab.telemetry import attributes as names
 from dspex_lab.telemetry.run_view.formats import shorten
 from dspex_lab.telemetry.spans import Span
+from dspex_lab.telemetry.trace import in_tree_order
 
-__all__ = ["KIND", "KINDS", "span_attributes", "span_kind", "trace_message"]
+__all__ = ["KINDS", "span_attributes", "span_kind", "trace_message"]
 
-#: The attribute that says what a span is.
-KIND = "dspex.kind"
 KINDS = ("cell", "run", "step", "call", "queue", "module", "lm", "tool", "native", "other")
 
 #: What all texts of a trace may take in one message, and what one of them may, however many there are.
@@ -36,7 +35,7 @@ _OPERATIONS: Mapping[str, str] = {
 
 def span_kind(span: Span) -> str:
     """What a span is, of :data:`KINDS`: as it says itself, else by its operation and its other attributes."""
-    told = span.attributes.get(KIND)
+    told = span.attributes.get(names.KIND)
     if told in KINDS:
         return str(told)
     operation = str(span.attributes.get(names.OPERATION_NAME, ""))
@@ -60,7 +59,7 @@ def trace_message(spans: Sequence[Span], *, now: float, is_running: bool = False
     span says ``is_cut``, and :func:`span_attributes` has all of it. ``now`` in epoch seconds: what a trace that still
     runs has taken until then.
     """
-    ordered = _in_tree_order(spans)
+    ordered = [span for _, span in in_tree_order(spans)]
     start = min((span.start for span in spans), default=now)
     end = max((span.end for span in spans), default=start)
     known = {span.span_id for span in spans}
@@ -78,7 +77,7 @@ def trace_message(spans: Sequence[Span], *, now: float, is_running: bool = False
 
 def span_attributes(span: Span, *, limit: int = _MAX_VALUE_CHARS * 50) -> dict[str, Any]:
     """A span's attributes as the front end shows them: text as it is, numbers, the rest as JSON."""
-    return {name: _shown(value, limit) for name, value in span.attributes.items() if name != KIND}
+    return {name: _shown(value, limit) for name, value in span.attributes.items() if name != names.KIND}
 
 
 def _span(span: Span, known: set[str], start: float, limit: int) -> dict[str, Any]:
@@ -105,24 +104,6 @@ def _shown(value: Any, limit: int) -> Any:
     if isinstance(value, str):
         return shorten(value, limit)
     return shorten(json.dumps(value, ensure_ascii=False, indent=2, default=repr), limit)
-
-
-def _in_tree_order(spans: Iterable[Span]) -> list[Span]:
-    """Every span once: a span that is told twice, and a circle of parents, do no harm."""
-    by_id = {span.span_id: span for span in spans}
-    below: dict[str | None, list[Span]] = {}
-    for span in sorted(by_id.values(), key=lambda one: (one.start, -one.end)):
-        below.setdefault(span.parent_id if span.parent_id in by_id else None, []).append(span)
-    found: dict[str, Span] = {}
-    # What is left after the true roots hangs in circles: its first is taken for a root.
-    for root in (*below.get(None, ()), *by_id.values()):
-        waiting = [root]
-        while waiting:
-            span = waiting.pop()
-            if span.span_id not in found:
-                found[span.span_id] = span
-                waiting += reversed(below.get(span.span_id, []))
-    return list(found.values())
 
 
 def _name_of(roots: Sequence[Span]) -> str:

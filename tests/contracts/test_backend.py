@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +43,6 @@ def host() -> Iterator[Settings]:
     asyncio.run(start())
     yield settings
     site.end()
-
-
-@pytest.fixture(params=["inline", "kernels"])
-async def backend(request: pytest.FixtureRequest, host: Settings) -> AsyncIterator[Backend]:
-    makers: dict[str, Callable[[], Backend]] = {"inline": InlineBackend, "kernels": lambda: KernelBackend(host)}
-    made = makers[request.param]()
-    await made.open()
-    yield made
-    await made.aclose()
 
 
 async def error_of(pending: PendingCall, *, limit_s: float = 10.0) -> LabError:

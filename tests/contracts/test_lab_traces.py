@@ -37,7 +37,7 @@ def server() -> Iterator[OpenAiServer]:
 @pytest.fixture
 def lab(site: Site, server: OpenAiServer, tmp_path: Path) -> Iterator[Lab]:
     pools = (PoolSpec(name="general", size=2, concurrency=8),)
-    with Lab(site.settings(*pools, data_dir=tmp_path)) as made:
+    with Lab(site.settings(*pools, data_dir=tmp_path, preload=("dspy",))) as made:
         made.use_lm("openai/scripted", api_base=server.api_base, api_key=SECRET)
         before = use_lab(made)
         yield made
@@ -127,6 +127,22 @@ def test_retries_are_seen_with_the_calls_that_they_made(lab: Lab, server: OpenAi
     calls = [span for span in trace.spans if span.attributes["dspex.kind"] == "call"]
     ends = [(known[one.parent_id or ""].name, one.status) for one in calls]
     assert ends == [("step predict", "error"), ("retry 1", "ok")]
+
+
+def test_sessions_and_jobs_are_part_of_their_cell(lab: Lab) -> None:
+    """Their calls hang under it, those made on another thread too; outside of cells they are in no trace."""
+    cells.begin("with lab.session(): ...")
+    with lab.session() as session:
+        session.call(len, "four")
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(session.call, len, "four").result()
+    lab.start_job(len, "four").result()
+    cell_ended(6, None)
+    trace = lab.trace(str(lab.traces(1)["trace"].iloc[0]))
+    assert [span.name for depth, span in trace.rows if depth == 1] == ["pool python.call"] * 3
+    with lab.session() as session:
+        session.call(len, "four")
+    assert lab.traces(1)["trace"].iloc[0] == trace.trace_id
 
 
 def test_many_calls_on_many_threads_add_up(lab: Lab, server: OpenAiServer) -> None:

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from dspex_lab.backends.base import Backend
-from dspex_lab.backends.inline import InlineBackend
-from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.calls import Call
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.testing.site import Site, end_of, python_call, until
@@ -27,15 +25,6 @@ def host() -> Iterator[Settings]:
     site = Site()
     yield site.settings(PoolSpec(name="general", size=1, max_memory_mb=MEMORY_MB), heartbeat_s=0.1)
     site.end()
-
-
-@pytest.fixture(params=["inline", "kernels"])
-async def backend(request: pytest.FixtureRequest, host: Settings) -> AsyncIterator[Backend]:
-    makers: dict[str, Callable[[], Backend]] = {"inline": InlineBackend, "kernels": lambda: KernelBackend(host)}
-    made = makers[request.param]()
-    await made.open()
-    yield made
-    await made.aclose()
 
 
 def touch(mark: str) -> None:

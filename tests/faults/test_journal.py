@@ -24,7 +24,7 @@ from dspex_lab.pipelines import native, pipeline
 from dspex_lab.pipelines.journal import Journal, KeptStep, RunRecord
 from dspex_lab.pipelines.journal.values import read_value
 from dspex_lab.testing.site import LIMIT_S, Site
-from tests.faults.doomed import NEEDS, RESULT, journal_settings
+from tests.faults.doomed import ITEMS, NEEDS, RESULT, journal_settings
 
 ROOT = Path(__file__).parents[2]
 SEED = 20261126
@@ -109,6 +109,8 @@ def check_kept(kept: list[KeptStep]) -> None:
         outputs = read_value(one.outputs, ())
         if one.key == "verdict?":
             assert outputs == {"is_true": True}
+        elif one.key == "squares?":
+            assert outputs == {"items": len(ITEMS)}
         elif "[" in one.key:
             index = int(one.key.split("[")[1].split("]")[0])
             assert outputs == {"squares": RESULT["squares"][index]}
@@ -154,7 +156,7 @@ def test_no_kill_makes_a_finished_step_run_twice(lives: Lives) -> None:
         durable = now
         is_under_way = record is not None and record.state != "succeeded"
         if record is not None and not is_under_way:
-            assert now == {*NEEDS, "verdict?"}
+            assert now == {*NEEDS, "verdict?", "squares?"}
             succeeded.add(record.run_id)
             durable = set()  # the next life begins a new run
         else:

@@ -148,6 +148,21 @@ async def _memory_is_told(backend: KernelBackend, gpus: Sequence[Gpu]) -> str:
     return f"{told // _MB} MB, the system says {real // _MB}"
 
 
+async def _device_memory_is_told(backend: KernelBackend, gpus: Sequence[Gpu]) -> str:
+    """The statistics have what the model's worker holds of a device, and nothing of one that was given none."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:  # the host asks the driver now and then
+            pools = (await backend.request("status"))["pools"]
+            told = pools["neural"]["workers"][0]["gpu_memory_bytes"]
+            if told:
+                break
+            await asyncio.sleep(0.5)
+    other = [worker["gpu_memory_bytes"] for worker in pools["plain"]["workers"]]
+    if not 250 <= told // _MB <= _used_mb() or any(other):
+        raise AssertionError(f"told {told // _MB} MB, and {other} of workers without a device")
+    return f"{told // _MB} MB"
+
+
 async def ask(backend: KernelBackend, text: str, schema: Mapping[str, object] | None = None) -> LmReply:
     """The small model's reply, from the pool ``neural``."""
     lm = LmSpec("local/smollm2-135m", max_tokens=64, timeout_s=LIMIT_S)
@@ -177,6 +192,7 @@ CHECKS: dict[str, Check] = {
     "the engine transformers runs on CUDA": _model_runs,
     "answers side by side pay": _batch_pays,
     "the statistics tell the worker's memory": _memory_is_told,
+    "the statistics tell the device's memory too": _device_memory_is_told,
 }
 
 

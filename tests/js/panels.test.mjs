@@ -83,9 +83,15 @@ test("memory, time and log files read well", () => {
   assert.equal(logName("/tmp/run/general/general-1.log"), "general/general-1.log");
 });
 
+test("a device says what is taken and how busy it is", () => {
+  const gpu = { memory_bytes: 80 * 2 ** 30, used_bytes: 12.3 * 2 ** 30, busy_percent: 43.2 };
+  assert.equal(card.gpuText(gpu), "12.3 GB of 80.0 GB · 43 % busy");
+  assert.equal(card.gpuText({ ...gpu, busy_percent: null }), "12.3 GB of 80.0 GB");
+});
+
 test("a line of readings ends at the right", () => {
   assert.equal(card.linePath([1]), "");
-  assert.match(card.linePath([0, 2]), /^M\S+ 19.0L100.0 1.0$/);
+  assert.match(card.linePath([0, 2, 0, 2]), /^M\S+ 19.0L.*L100.0 1.0$/);
 });
 
 const row = (t, calls, more = []) => [t, calls, 0, calls * 10, calls, 0.1, 0.2, 0.3, ...more];

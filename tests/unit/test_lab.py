@@ -20,6 +20,7 @@ import dspex_lab as lab_api
 from dspex_lab.errors import CircuitOpen, ConfigurationError, HostUnavailable, LabError, WorkerLost
 from dspex_lab.lab import Lab, current_lab, use_lab
 from dspex_lab.settings import PoolSpec, Settings
+from dspex_lab.telemetry import Event
 from dspex_lab.testing import FakeBackend, FakeCall
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AZURE_AI_API_KEY", "LOCAL_API_KEY")
@@ -319,3 +320,40 @@ def test_the_status_shows_the_circuits(lab: Lab, backend: FakeBackend) -> None:
     shown = lab.status()
     assert "Circuit of pool general: open (10 failures in a row, next probe in" in repr(shown)
     assert "Circuit of pool general: open" in shown._repr_html_()
+
+
+def test_observers_hear_of_what_happens_and_one_that_fails_is_detached(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``lab.on(event, fn)``: by name or pattern, until the function that it gives is called; no run breaks."""
+    heard: list[str] = []
+
+    def broken(event: Event) -> None:
+        raise RuntimeError("no")
+
+    lab_api.on("*", broken)
+
+    def hear(event: Event) -> None:
+        heard.append(event.name)
+
+    stop = lab_api.on("run.*", hear)
+    double = lab_api.native(lambda q: 2 * q)
+    assert double(q=2).to_dict() == {"native": 4}
+    stop()
+    double(q=2)
+    assert heard == ["run.start", "run.end"]
+    assert caplog.text.count("was detached") == 1
+    with pytest.raises(ValueError, match=r"run\.start"):
+        lab_api.on("run.begin", broken)
+
+
+def test_what_runs_do_is_told_to_who_hears_it(lab: Lab, backend: FakeBackend) -> None:
+    """At the latest with the end of the lab; without a host it is there to be looked at, and no host is started."""
+    run = lab_api.native(lambda q: 2 * q).submit(q=1)
+    run.result()
+    assert [span.name for span in lab_api.trace(run.id).spans] == ["run native", "native native"]
+    assert list(lab_api.traces()["trace"]) == [run.id]
+    assert not any(backend.told)
+    backend.hears = True
+    lab.close()
+    assert [one.name for one in backend.told[1]][:2] == ["run.start", "pipeline.step"]

@@ -215,9 +215,13 @@ _TAKE_OVER = (
 )
 #: Only where the update before it took the run over.
 _NOTE = "INSERT INTO states (run, at, state) SELECT number, ?2, ?3 FROM runs WHERE run_id = ?1 AND changes() = 1"
+#: The steps done leave out what stands in an ``each`` whose outermost one has no mark: it has items left.
 _SELECT = (
     "SELECT run_id, pipeline, state, started_at, changed_at, owner_pid, owner_started, fingerprint, inputs, options,"
-    " source, step_count, error, (SELECT count(DISTINCT step) FROM steps WHERE run = number AND key NOT LIKE '%?'),"
+    " source, step_count, error,"
+    " (SELECT count(DISTINCT step) FROM steps AS one WHERE run = number AND key NOT LIKE '%?' AND"
+    " (instr(key, '[') = 0 OR EXISTS"
+    " (SELECT 1 FROM steps WHERE run = number AND key = substr(one.key, 1, instr(one.key, '[') - 1) || '?'))),"
     " (SELECT coalesce(sum(tokens), 0) FROM steps WHERE run = number),"
     " coalesce((SELECT max(at) FROM steps WHERE run = number), 0) FROM runs"
 )

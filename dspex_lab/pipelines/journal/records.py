@@ -35,7 +35,8 @@ INTERRUPTED: Final = "interrupted"
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run. Times in epoch seconds; ``error`` is ``LabError.to_dict()``; ``steps_done`` of ``step_count`` steps have
-    run at least once; ``inputs`` holds the bytes of those that could be written, None for the others."""
+    finished, those inside an ``each`` with all of its items; ``inputs`` holds the bytes of those that could be written,
+    None for the others."""
 
     run_id: str
     pipeline: str

@@ -92,6 +92,8 @@ class Writer:
                     return self._write_here(prepare)
             finally:
                 self._turn.release()
+                if self._is_closed and self._thread is None:  # whoever closed it did not wait for this
+                    self._let_go()
         return self.submit(prepare).result()
 
     @property
@@ -111,7 +113,7 @@ class Writer:
         if thread is not None:
             thread.join(timeout_s)
         else:
-            self._let_go()
+            self._let_go(timeout_s)
 
     # --- on the thread --------------------------------------------------------------------------------------------
 
@@ -200,10 +202,15 @@ class Writer:
         self._statistics = WriterStatistics(known.orders, known.failed + 1, known.commits)
         return error
 
-    def _let_go(self) -> None:
-        with self._turn, contextlib.suppress(sqlite3.Error):
+    def _let_go(self, timeout_s: float = -1) -> None:
+        if not self._turn.acquire(timeout=timeout_s):
+            return
+        try:
             if self._database is not None:
-                self._database.close()
+                with contextlib.suppress(sqlite3.Error):
+                    self._database.close()
+        finally:
+            self._turn.release()
 
     def __repr__(self) -> str:
         now = self._statistics

@@ -161,8 +161,8 @@ function makeInput(field) {
   return area;
 }
 
-/** @param {FormField} field @param {string} id @param {FieldActions} actions @param {AbortSignal} signal @returns {FieldControl} */
-function makeControl(field, id, actions, signal) {
+/** @param {FormField} field @param {string} id @param {AbortSignal} signal @returns {FieldControl} */
+function makeControl(field, id, signal) {
   if (field.kind === "many") return new ManyControl(field, id);
   if (field.kind === "json" || field.kind === "table") return new JsonEditor(field, id, startText(field), signal);
   return new PlainControl(field, id);
@@ -185,7 +185,7 @@ export class FormRow {
     const type = head.appendChild(element("code", "type", field.type_text));
     type.id = `${id}-type`;
     this.cell = this.node.appendChild(element("div", "form-cell"));
-    this.control = makeControl(field, id, actions, signal);
+    this.control = makeControl(field, id, signal);
     const { upload } = actions;
     if (upload && (field.accept || field.held)) this.control = new FileControl(field, this.control, upload, signal);
     this.cell.append(this.control.node);

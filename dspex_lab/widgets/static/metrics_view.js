@@ -193,8 +193,6 @@ export class MetricsView {
     this.actions.plotly().then(
       (plotly) => {
         this.plotly = plotly;
-        for (const { box } of this.charts.values()) box.replaceChildren();
-        this.runs.chart.replaceChildren();
         this.draw();
       },
       (error) => {
@@ -238,6 +236,7 @@ export class MetricsView {
       const highest = chart.unit === "s" ? seconds(most) : `${shortNumber(most)} ${chart.unit}`;
       box.setAttribute("aria-label", `${chart.title} over ${this.span.selectedOptions[0]?.text}: at most ${highest}`);
       if (this.plotly) {
+        box.querySelector(".dspex-mv-plain")?.remove();
         const { data, layout } = plotlyChart(chart, rows, this.theme());
         this.plotly.react(box, data, layout, CONFIG);
       } else drawPlain(box, chart);
@@ -296,7 +295,7 @@ export class MetricsView {
       fg: colourOf(this.root, "var(--fg)"),
       faint: colourOf(this.root, "var(--faint)"),
       line: colourOf(this.root, "var(--line)"),
-      bg: colourOf(this.root, "var(--bg)"),
+      bg: colourOf(this.root, "var(--paper)"),
       bad: colourOf(this.root, "var(--bad)"),
       series: Array.from({ length: SERIES_COLOURS }, (_, number) => colourOf(this.root, `var(--series-${number})`)),
       font: getComputedStyle(this.root).fontFamily,

@@ -6,11 +6,12 @@
  *   id: string, state: string, pid: number | null, in_flight: number, calls_done: number, rss_bytes: number,
  *   cpu_s: number, cpu_percent: number | null, gpu_memory_bytes: number | null,
  * }} PoolWorker
+ * @typedef {{ memory_bytes: number, used_bytes: number, busy_percent: number | null }} PoolGpu
  * @typedef {{
  *   name: string, size: number, queued: number, in_flight: number, submitted: number, succeeded: number, failed: number,
  *   cancelled: number, lost_workers: number, trouble: string | null, device: string, sessions: number,
  *   sessions_waiting: number, rss_bytes: number, max_memory_bytes: number | null, cpu_percent: number | null,
- *   gpu: any, gpu_memory_bytes: number | null, workers: PoolWorker[],
+ *   gpu: PoolGpu | null, gpu_memory_bytes: number | null, workers: PoolWorker[],
  * }} Pool
  * @typedef {{
  *   resize(pool: string, size: number): Promise<any>, restart(pool: string): Promise<any>,
@@ -33,6 +34,12 @@ export function memoryText(bytes) {
   return bytes < 1000 * MB ? `${Math.round(bytes / MB)} MB` : `${(bytes / (1024 * MB)).toFixed(1)} GB`;
 }
 
+/** `12.3 GB of 80.0 GB · 43 % busy` @param {PoolGpu} gpu all devices together */
+export function gpuText(gpu) {
+  const memory = `${memoryText(gpu.used_bytes)} of ${memoryText(gpu.memory_bytes)}`;
+  return gpu.busy_percent === null ? memory : `${memory} · ${Math.round(gpu.busy_percent)} % busy`;
+}
+
 /**
  * A shape for each place that a pool has: a worker's state, or that there is none.
  * @param {Pool} pool
@@ -51,9 +58,9 @@ export function placesText(places) {
   return [...counts].map(([place, n]) => `${n} ${place === "none" ? "not started" : place.replace("-", " ")}`).join(", ");
 }
 
-/** A line through `values` in a box of 100 by 20; "" with fewer than two. @param {number[]} values */
+/** A line through `values` in a box of 100 by 20; "" while it would be a dot. @param {number[]} values */
 export function linePath(values) {
-  if (values.length < 2) return "";
+  if (values.length < 4) return "";
   const top = Math.max(1e-9, ...values);
   const x = (/** @type {number} */ place) => (100 - (100 * (values.length - 1 - place)) / (HISTORY - 1)).toFixed(1);
   return `M${values.map((value, place) => `${x(place)} ${(19 - (18 * value) / top).toFixed(1)}`).join("L")}`;
@@ -230,7 +237,8 @@ export class PoolCard {
     if (pool.sessions) facts.push(["Sessions", pool.sessions_waiting ? `${pool.sessions} (${pool.sessions_waiting} wait)` : countText(pool.sessions), false]);
     if (pool.workers.length) facts.push(["Memory", `${memoryText(pool.rss_bytes)}${limit}`, false]);
     if (pool.cpu_percent !== null) facts.push(["CPU", `${Math.round(pool.cpu_percent)} %`, false]);
-    if (pool.gpu_memory_bytes) facts.push(["GPU memory", memoryText(pool.gpu_memory_bytes), false]);
+    if (pool.gpu) facts.push(["GPU", gpuText(pool.gpu), false]);
+    if (pool.gpu_memory_bytes) facts.push(["Its GPU memory", memoryText(pool.gpu_memory_bytes), false]);
     const known = new Map([...this.facts.children].map((node) => [node.firstElementChild?.textContent, node]));
     this.facts.replaceChildren(
       ...facts.map(([title, text, isMarked]) => {
@@ -253,8 +261,8 @@ export class PoolCard {
         worker.state,
         countText(worker.in_flight),
         countText(worker.calls_done),
-        memoryText(worker.rss_bytes),
-        worker.cpu_percent === null ? `${worker.cpu_s.toFixed(1)} s` : `${Math.round(worker.cpu_percent)} %`,
+        worker.rss_bytes ? memoryText(worker.rss_bytes) : "",
+        worker.cpu_percent === null ? (worker.cpu_s ? `${worker.cpu_s.toFixed(1)} s` : "") : `${Math.round(worker.cpu_percent)} %`,
         worker.pid === null ? "" : String(worker.pid),
       ];
       texts.forEach((text, place) => {

@@ -12,6 +12,8 @@ import { hasChildren } from "./trace_rows.js";
 
 /** As the style sheet says. */
 export const ROW_PX = 26;
+/** The room that a time takes. */
+const LABEL_PX = 62;
 /** Rows beyond both edges, so that a quick scroll shows no gap. */
 const OVERSCAN = 8;
 
@@ -37,8 +39,8 @@ class TraceRow {
     for (const part of [this.indent, this.twist, this.dot]) part.setAttribute("aria-hidden", "true");
   }
 
-  /** @param {TraceNode} node @param {number} place @param {ListState} state @param {string} id */
-  set(node, place, state, id) {
+  /** @param {TraceNode} node @param {number} place @param {ListState} state @param {string} id @param {number} label */
+  set(node, place, state, id, label) {
     const { span } = node;
     const { element: row } = this;
     this.node = node;
@@ -63,13 +65,13 @@ class TraceRow {
     setText(this.twist, hasChildren(node) ? (isFolded ? "▸" : "▾") : "");
     setText(this.text, span.name);
     this.text.title = span.name;
-    this.place(state.seen);
+    this.place(state.seen, label);
     const count = node.end - node.index - 1;
     setText(this.time, isFolded && count ? `${took} · ${count} inside` : took);
   }
 
-  /** @param {TimeWindow} seen */
-  place(seen) {
+  /** @param {TimeWindow} seen @param {number} label how much of the width a time takes, in percent */
+  place(seen, label) {
     if (!this.node) return;
     const { start_s, duration_s } = this.node.span;
     const length = seen.to - seen.from || 1;
@@ -84,7 +86,7 @@ class TraceRow {
     this.bar.style.left = `${from}%`;
     this.bar.style.width = isBefore || isAfter ? "0" : `max(2px, ${to - from}%)`;
     // The time stands where there is room: behind the bar, before it, or in it.
-    const room = 100 - to >= 30 ? "after" : from >= 30 ? "before" : "in";
+    const room = 100 - to >= label ? "after" : from >= label ? "before" : "in";
     this.time.className = `dspex-tv-time dspex-tv-time-${room}`;
     this.time.style.left = room === "after" ? `${to}%` : room === "in" ? `${from}%` : "auto";
     this.time.style.right = room === "before" ? `${100 - from}%` : "auto";
@@ -175,6 +177,7 @@ export class TraceList {
     const first = Math.max(0, Math.floor(this.node.scrollTop / ROW_PX) - OVERSCAN);
     const last = Math.min(this.rows.length, Math.ceil((this.node.scrollTop + height) / ROW_PX) + OVERSCAN);
     const wanted = Math.max(0, last - first);
+    const label = Math.min(100, (100 * LABEL_PX) / (this.slots[0]?.track.clientWidth || 400));
     while (this.slots.length < wanted) {
       const row = new TraceRow();
       this.slots.push(row);
@@ -187,8 +190,8 @@ export class TraceList {
       slot.element.hidden = false;
       if (slot.node !== this.rows[place] || slot.mark !== this.mark) {
         slot.mark = this.mark;
-        slot.set(this.rows[place], place, this.state, this.rowId(place));
-      } else if (this.isZoom) slot.place(this.state.seen);
+        slot.set(this.rows[place], place, this.state, this.rowId(place), label);
+      } else if (this.isZoom) slot.place(this.state.seen, label);
     }
     for (const slot of this.slots) {
       if (isFresh.has(slot)) continue;

@@ -56,7 +56,7 @@ export class TraceView {
   /** @param {HTMLElement} el @param {TraceActions} actions @param {AbortSignal} signal */
   constructor(el, actions, signal) {
     this.actions = actions;
-    this.root = el.appendChild(element("section", "panel trace"));
+    this.root = el.appendChild(element("section", "panel waterfall"));
     // JupyterLab's shortcuts would take the keys away.
     this.root.dataset.lmSuppressShortcuts = "true";
     this.makeHead(signal);

@@ -28,6 +28,7 @@ export class RunPanel extends Widget {
     this.title.closable = true;
     this.node.tabIndex = -1;
     this.node.append(this.word);
+    // The server's state offers no step to run again: that is for the notebook, which has the values.
     const actions = { cancel: () => this.cancel(), answer: () => undefined, rerun: () => undefined };
     this.view = new RunView(this.node, actions, this.controller.signal);
     this.view.root.hidden = true;
@@ -55,9 +56,8 @@ export class RunPanel extends Widget {
       );
       // While it goes on the list of runs stays the same, and its steps change.
       if (isUnderWay(told)) this.timer = window.setTimeout(() => void this.load(), AGAIN_MS);
-      // Questions are answered, and steps run again, in the notebook, which has the run.
-      const steps = told.state.steps?.map((step) => ({ ...step, can_rerun: false })) ?? [];
-      this.view.set({ ...told.state, steps, questions: [] });
+      // Questions are answered in the notebook, which has the run.
+      this.view.set({ ...told.state, questions: [] });
       this.view.root.hidden = false;
       this.say("");
     } catch (error) {

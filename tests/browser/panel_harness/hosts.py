@@ -7,6 +7,7 @@ from typing import Any
 __all__ = ["STATUS", "status"]
 
 _MB = 1024 * 1024
+_GPU = {"memory_bytes": 80 * 1024 * _MB, "used_bytes": 14 * 1024 * _MB, "busy_percent": 61.0, "devices": []}
 
 
 def _worker(pool: str, number: int, state: str, **more: Any) -> dict[str, Any]:
@@ -33,7 +34,9 @@ def status(host_id: str = "7f3a90c2") -> dict[str, Any]:
     ]
     session = {"id": "s1", "worker": "general-3", "in_flight": 0, "waiting": 0, "idle_s": 4.0}
     done = {"submitted": 1262, "succeeded": 1241, "failed": 6, "cancelled": 2, "lost_workers": 1}
-    neural = [_worker("neural", 1, "busy", in_flight=8, rss_bytes=612 * _MB, cpu_percent=188.0)]
+    neural = [
+        _worker("neural", 1, "busy", in_flight=8, rss_bytes=612 * _MB, cpu_percent=188.0, gpu_memory_bytes=900 * _MB)
+    ]
     return {
         "host_id": host_id,
         "pid": 3990,
@@ -43,7 +46,7 @@ def status(host_id: str = "7f3a90c2") -> dict[str, Any]:
         "pools": {
             "general": _pool("general", 8, general, queued=13, sessions=[session], counters=done),
             "optimizer": _pool("optimizer", 2, [], max_memory_mb=4096),
-            "neural": _pool("neural", 4, neural, max_memory_mb=8192, device="CPU (no GPU found)"),
+            "neural": _pool("neural", 4, neural, max_memory_mb=8192, device="GPU (NVIDIA H100)", gpu=_GPU),
             "sandbox": _pool("sandbox", 2, [], trouble="Its workers do not start: this system has no Landlock."),
         },
     }

@@ -101,7 +101,7 @@ def test_charts_are_plotlys_and_come_from_the_kernel(open_notebook: OpenNotebook
     cell = _run(notebook, ".dspex-metrics")
     expect(cell.locator(".dspex-mv-plot .main-svg").first).to_be_visible(timeout=60_000)
     assert [url for url in asked if "plotly" in url or "cdn" in url] == []
-    notebook.page.wait_for_timeout(500)
+    _set_theme(notebook, "JupyterLab Light")
     notebook.screenshot("metrics-jupyterlab-light", cell)
     _set_theme(notebook, "JupyterLab Dark")
     notebook.screenshot("metrics-jupyterlab-dark", cell)
@@ -111,7 +111,7 @@ def test_a_trace_is_shown_and_read_by_keyboard(open_notebook: OpenNotebook) -> N
     """JupyterLab's shortcuts leave the tree its keys."""
     show = "from dspex_lab.widgets.trace_panel import show_spans; show_spans(support_trace())"
     notebook = open_notebook([f"{SET_UP}; {show}"])
-    cell = _run(notebook, ".dspex-trace")
+    cell = _run(notebook, ".dspex-waterfall")
     tree = cell.get_by_role("tree")
     notebook.wait_for_end(cell)
     notebook.page.wait_for_timeout(500)  # JupyterLab gives the cell that was started the focus, once, when it likes
@@ -120,6 +120,7 @@ def test_a_trace_is_shown_and_read_by_keyboard(open_notebook: OpenNotebook) -> N
         notebook.page.keyboard.press(key)
     expect(cell.get_by_role("region", name="Details of triage")).to_be_visible()
     notebook.page.keyboard.press("f")
+    _set_theme(notebook, "JupyterLab Light")
     notebook.screenshot("trace-jupyterlab-light", cell)
     _set_theme(notebook, "JupyterLab Dark")
     notebook.screenshot("trace-jupyterlab-dark", cell)
@@ -128,3 +129,38 @@ def test_a_trace_is_shown_and_read_by_keyboard(open_notebook: OpenNotebook) -> N
     notebook.page.reload()
     expect(cell.locator(".jp-RenderedHTMLCommon table")).to_be_visible(timeout=30_000)
     notebook.screenshot("trace-jupyterlab-saved", cell)
+
+
+LIFE = """
+import os, dspex_lab as lab
+greet = lab.native(lambda name: f"Hello {name}", pool="general")
+lab.show_pools()
+print(greet(name="Ada"))
+"""
+KILL = """
+import signal, time
+os.kill(lab.current_lab().status().pid, signal.SIGKILL)
+time.sleep(1)
+print("killed")
+"""
+AGAIN = "run = greet.submit(name='Bob'); print(run.result())"
+
+
+@pytest.mark.usefixtures("ended_host")
+def test_a_host_is_killed_and_comes_back(open_notebook: OpenNotebook) -> None:
+    """A real host: its workers are shown, its end is said, and the next one's workers are shown again."""
+    notebook = open_notebook([LIFE, KILL, AGAIN, "lab.trace(run.id)"])
+    cell = _run(notebook, ".dspex-pools")
+    notebook.wait_for_end(cell, timeout_s=90)
+    pool = cell.get_by_role("region", name="Pool general")
+    expect(pool).to_contain_text("1 worker", timeout=60_000)
+    notebook.run_cell(1)
+    expect(cell.locator(".dspex-pools")).to_contain_text("The pool host has ended", timeout=30_000)
+    notebook.screenshot("pools-jupyterlab-killed", cell)
+    notebook.run_cell(2)
+    expect(pool).to_contain_text("1 worker", timeout=90_000)
+    notebook.wait_for_end(notebook.cell(2), timeout_s=90)
+    notebook.run_cell(3)
+    trace = notebook.cell(3).locator(".dspex-waterfall")
+    expect(trace).to_contain_text("native", timeout=30_000)
+    notebook.screenshot("trace-jupyterlab-real", notebook.cell(3))

@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from dspex_lab.errors import LabError
 from dspex_lab.lab import Lab
-from dspex_lab.pipelines import Pipeline, Plan, Run
+from dspex_lab.pipelines import Pipeline, Plan, Run, native
 from dspex_lab.pipelines.result import RunState
 from dspex_lab.testing import FakeBackend, FakeCall
 
@@ -77,6 +77,15 @@ def test_a_pipeline_is_defined_and_known_to_the_lab(cell: Cell, shell: Interacti
     assert isinstance(made, Pipeline)
     assert result.result is made
     assert lab.pipelines.find("support") is made
+
+
+def test_a_pipeline_that_was_made_in_python_can_be_a_step(cell: Cell, shell: InteractiveShell, lab: Lab) -> None:
+    """By the name that it was made under, though no variable is called so; the words of Python stay what they are."""
+    for name in ("shouting", "max"):
+        made = Pipeline(name, {"loud": native(lambda text: text.upper())}, start=lab.launcher.start)
+        lab.pipelines.replace(name, made)
+    cell("%%pipeline outer\ninner = shouting\nend = native(lambda loud: max(loud))")
+    assert shell.user_ns["outer"](text="abc").to_dict() == {"loud": "ABC", "end": "C"}
 
 
 def test_a_pipeline_runs_with_inputs_of_the_notebook(

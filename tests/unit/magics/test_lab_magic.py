@@ -149,6 +149,19 @@ def test_the_line_works_in_a_shell(cell: Cell, capsys: pytest.CaptureFixture[str
     assert "Traceback" not in shown
 
 
+def test_traces_are_a_table_and_one_is_a_waterfall(lab: Lab) -> None:
+    """The latest where none is named; before there is any, a sentence."""
+    for line in ("traces", "trace"):
+        assert "Nothing was traced yet" in repr(run_command(line))
+    run = native(lambda q: q, route="native").submit(q=1)
+    run.result()
+    assert list(run_command("traces")["trace"]) == [run.id]
+    for line in ("trace", f"trace {run.id[:9]}"):
+        assert repr(run_command(line)).startswith(f"Trace {run.id[:8]}: run ")
+    with pytest.raises(ConfigurationError, match="no trace"):
+        run_command("trace none")
+
+
 def test_the_runs_are_a_table(lab: Lab) -> None:
     """One row for each, whichever notebook began it."""
     pipeline("sizes", size=native(len, reads=["text"]))(text="abc")

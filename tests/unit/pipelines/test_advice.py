@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from dspex_lab.errors import PipelineError
 from dspex_lab.pipelines import compile_cell, compile_plan, each, native, parallel, predict, when
 from dspex_lab.testing.stage import Stage
 
@@ -137,7 +142,7 @@ def test_an_optional_step_that_fails_leaves_none(stage: Stage) -> None:
     run = made.submit(q="hello")
     result = run.result(10)
     assert result.to_dict() == {"mood": None, "x": None, "y": None, "reply": "hello None"}
-    assert list(result.errors) == list(run.errors) == ["mood", "two"]
+    assert result.errors.keys() == run.errors.keys() == {"mood", "two"}
     assert "! mood: mood failed: ZeroDivisionError" in repr(result)
     assert (str(run.state), result.metrics["mood"].status) == ("succeeded", "failed")
     assert run.view.step("mood").error is not None
@@ -147,3 +152,87 @@ def test_an_optional_step_that_works_is_like_any_other(stage: Stage) -> None:
     """Nothing is recorded, and its value is there."""
     result = stage.pipeline(mood=predict("q -> mood", optional=True), end=native(lambda mood: mood))(q="x")
     assert (result.end, result.errors) == ("mood of q", {})
+
+
+def failing(q: str) -> str:
+    raise ValueError("no")
+
+
+OPTIONAL_BLOCKS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "parallel": lambda: {"both": parallel(optional=True, mood=native(failing), other=native(lambda q: q))},
+    "when": lambda: {"mood": when(lambda s: s.q, then=native(failing), optional=True), "other": native(lambda q: None)},
+    "each": lambda: {
+        "mood": each(native(failing), over="items", item="q", optional=True),
+        "other": native(lambda q: None),
+    },
+}
+
+
+@pytest.mark.parametrize("continues", [False, True])
+@pytest.mark.parametrize("kind", OPTIONAL_BLOCKS)
+def test_an_optional_block_that_fails_leaves_none(stage: Stage, kind: str, continues: bool) -> None:
+    """In all of its fields, and the run goes on; the step inside it says what happened."""
+    made = stage.pipeline(**OPTIONAL_BLOCKS[kind](), end=native(lambda mood: f"mood: {mood}"))
+    given = {"q": "x", "items": ["x"]}
+    result = made.options(continue_on_error=continues)(**{one.name: given[one.name] for one in made.plan.inputs})
+    assert result.end == ("mood: [None]" if continues and kind == "each" else "mood: None")
+    assert "no" in str(next(iter(result.errors.values())))
+
+
+def test_an_optional_block_that_works_is_like_any_other(stage: Stage) -> None:
+    """Its fields are those of its steps."""
+    made = stage.pipeline(both=parallel(optional=True, a=native(lambda q: q), b=native(lambda q: q * 2)))
+    assert made(q="x").to_dict() == {"a": "x", "b": "xx"}
+
+
+def test_who_reads_an_optional_block_is_warned(stage: Stage) -> None:
+    """Its fields may be None, whatever its steps promise."""
+    made = stage.pipeline(both=parallel(optional=True, mood=predict("q -> mood: str")), end=predict("mood: str -> end"))
+    assert "it is None when both fails" in made.plan.warnings[0].message
+
+
+def test_a_step_called_optional_is_refused(stage: Stage) -> None:
+    """In parallel that word is taken."""
+    with pytest.raises(PipelineError, match="No step is called optional"):
+        parallel(optional=native(lambda q: q))  # type: ignore[arg-type]  # what users may write
+
+
+# --- every plan ---------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> list[tuple[str, bool]]:
+    """Steps by what each reads (a field before it, or the input), and whether it is optional."""
+    count = draw(st.integers(1, 8))
+    return [
+        (draw(st.sampled_from(["ticket", *(f"x{number}" for number in range(place))])), draw(st.booleans()))
+        for place in range(count)
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(chains())
+def test_exactly_those_who_may_read_none_are_warned(steps: list[tuple[str, bool]]) -> None:
+    """Whatever the plan: one warning for each step that reads a field of an optional one as what is never None."""
+    plan = compile_plan(
+        "test",
+        {
+            f"x{at}": predict(f"{read}: str -> x{at}: str", optional=optional)
+            for at, (read, optional) in enumerate(steps)
+        },
+    )
+    optional = {f"x{place}" for place, (_, is_optional) in enumerate(steps) if is_optional}
+    expected = [f"x{place}" for place, (read, _) in enumerate(steps) if read in optional]
+    assert [one.step for one in plan.warnings] == expected
+    assert all("is None when" in one.message for one in plan.warnings)
+
+
+@settings(max_examples=60, deadline=None)
+@given(chains(), st.randoms(use_true_random=False))
+def test_the_order_of_the_steps_changes_no_warning(steps: list[tuple[str, bool]], shuffled: random.Random) -> None:
+    """What is told depends on who reads whom, not on which line stands first."""
+    made = {f"x{at}": predict(f"{read}: str -> x{at}: str", optional=is_it) for at, (read, is_it) in enumerate(steps)}
+    names = list(made)
+    shuffled.shuffle(names)
+    other = compile_plan("test", {name: made[name] for name in names})
+    assert {str(one) for one in other.warnings} == {str(one) for one in compile_plan("test", made).warnings}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -68,7 +69,8 @@ def nested(draw_one: random.Random, name: str, depth: int = 3) -> Step:
         return when(lambda s: s.q, then=inner, otherwise=nested(draw_one, name, depth - 1))
     if kind == "each":
         return each(inner, over="items", item="q")
-    return parallel(**{f"{name}{depth}": inner, f"{name}{depth}_other": native(lambda q: q)})
+    steps: dict[str, Any] = {f"{name}{depth}": inner, f"{name}{depth}_other": native(lambda q: q)}
+    return parallel(**steps)
 
 
 @settings(max_examples=40, deadline=None)

@@ -10,7 +10,7 @@ import pytest
 
 from dspex_lab.errors import Cancelled
 from dspex_lab.pipelines import StepMetrics, each, native, parallel, predict, when
-from dspex_lab.pipelines.memory import DECISION, Remembered
+from dspex_lab.pipelines.memory import DECISION, ITEMS, Remembered
 from dspex_lab.pipelines.result import StepStatus
 from dspex_lab.pipelines.runner import PlanRun, RunSettings
 from dspex_lab.testing.stage import Stage
@@ -60,7 +60,7 @@ def run(request: pytest.FixtureRequest, stage: Stage) -> RunWith:
 
 
 def test_every_finished_step_is_kept_under_its_place(stage: Stage, run: RunWith) -> None:
-    """Leaves and decisions are kept, each execution under a key of its own."""
+    """Leaves, decisions and the end of all items are kept, each execution under a key of its own."""
     memory = Notebook()
     steps = {
         "rows": each(native(lambda item: item + 1), over="items"),
@@ -71,6 +71,7 @@ def test_every_finished_step_is_kept_under_its_place(stage: Stage, run: RunWith)
     assert memory.kept == {
         "rows[0]/rows.item": {"rows": 2},
         "rows[1]/rows.item": {"rows": 3},
+        "rows?": {ITEMS: 2},
         "reply?": {DECISION: True},
         "reply.then": {"reply": "x"},
         "a": {"a": "x"},

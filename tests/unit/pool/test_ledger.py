@@ -91,6 +91,35 @@ async def test_what_runs_tell_becomes_spans(store: TraceStore, clock: FakeClock)
     assert (span.name, span.start, span.end) == ("run p", 1.0, 2.0)
 
 
+async def test_steps_are_counted_by_what_they_do(store: TraceStore, clock: FakeClock) -> None:
+    """Those of runs that were told, by operation and way."""
+    ledger = Ledger(store, clock)
+    attributes = {"dspex.kind": "native", "dspex.step": "clean", "dspex.operation": "strip", "dspex.route": "native"}
+    span = {"trace_id": TRACE, "span_id": STEP, "parent_id": None, "name": "native clean", "start": 1.0, "end": 3.0}
+    ledger.told([{**span, "attributes": attributes}, span], [])
+    await ledger.flush()
+    (row,) = ledger.step_statistics()
+    assert (row["op"], row["route"], row["calls"], row["p50_s"]) == ("strip", "native", 1, 2.0)
+
+
+async def test_a_private_call_leaves_no_words(store: TraceStore, clock: FakeClock) -> None:
+    """Neither its own nor its workers'; what it used and how it ended stays."""
+    ledger = Ledger(store, clock)
+    ledger.hide(b"peer")
+    call = record(clock, queue_s=0.0, run_s=1.0)
+    call.owner = b"peer"
+    ledger.begun(call)
+    attributes = {"gen_ai.input.messages": "words", "gen_ai.usage.input_tokens": 3}
+    span = {"trace_id": TRACE, "span_id": STEP, "parent_id": None, "name": "chat", "start": 1.0, "end": 2.0}
+    ledger.told([{**span, "attributes": attributes}], [])
+    ledger.ended(call, None, {"type": "PythonError", "message": "words"})
+    await ledger.flush()
+    spans = {one.name: one for one in store.spans(TRACE)}
+    assert "words" not in str(spans)
+    assert spans["chat"].attributes == {"gen_ai.usage.input_tokens": 3}
+    assert spans["pool dspy.run"].attributes["error.type"] == "PythonError"
+
+
 async def test_settling_waits_for_what_workers_still_tell(store: TraceStore, clock: FakeClock) -> None:
     """Right after a call, for a moment; else not at all."""
     ledger = Ledger(store, clock)

@@ -24,9 +24,8 @@ def host() -> FakeHost:
 def orders(host: FakeHost) -> Orders:
     # No order here asks for processes.
     kernels: Any = host.kernels
-    runs, ledger = NotebookRuns(host.broker.peers, host.outbox), Ledger(None, host.clock)
-    jobs = JobBook(host.clock)
-    return Orders("id", 0.0, host.broker, jobs, runs, kernels, ledger, host.clock, list, lambda: None)
+    ledger, runs = Ledger(None, host.clock), NotebookRuns(host.broker.peers, host.outbox)
+    return Orders("id", 0.0, host.broker, JobBook(host.clock), runs, kernels, ledger, host.clock, list, lambda: None)
 
 
 def test_statistics_are_plain_data(orders: Orders) -> None:

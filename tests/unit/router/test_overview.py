@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,27 @@ async def test_figures_add_up(scripted: Scripted) -> None:
     assert ways == {("hybrid", "general"): (3, 2, 1), ("native", "notebook"): (1, 1, 0)}
     assert (seen.router.calls, seen.router.retries, seen.router.cache_hits) == (4, 1, 1)
     assert seen.router.used == Usage(30, 15, 0.03, 3)
+
+
+def test_what_the_host_counted_is_tables_too() -> None:
+    """Calls and steps with their rates and latency, the last hour by pool, workers; without a host they are empty."""
+    row: dict[str, Any] = {"op": "dspy.run", "pool": "general", "calls": 4, "errors": 1, "total_s": 2.0, "p50_s": 0.5}
+    row["route"] = "python"
+    worker = {"id": "general-1", "state": "busy", "pid": 7, "rss_bytes": 2**20, "cpu_percent": 50.0}
+    host = {"series": [row], "steps": [row], "history": {"": [[1_700_000_000.0, 4, 1, 3, 4, 0.5, 0.6, 0.7]]}}
+    seen = LabStatistics(RouterCounts().statistics(), host=host, pools={"general": {"workers": [worker]}})
+    assert seen.calls[["op", "error_rate", "mean_s", "p50_s"]].to_dict("records") == [
+        {"op": "dspy.run", "error_rate": 0.25, "mean_s": 0.5, "p50_s": 0.5}
+    ]
+    assert seen.steps["route"].tolist() == ["python"]
+    assert seen.history[["calls", "p99_s"]].to_dict("records") == [{"calls": 4, "p99_s": 0.7}]
+    assert str(seen.history["time"].iloc[0]) == "2023-11-14 22:13:20+00:00"
+    assert seen.workers[["worker", "memory_mb", "cpu_percent"]].to_dict("records") == [
+        {"worker": "general-1", "memory_mb": 1.0, "cpu_percent": 50.0}
+    ]
+    assert "general-1" in seen._repr_html_()
+    empty = LabStatistics(RouterCounts().statistics())
+    assert [len(frame) for frame in (empty.calls, empty.steps, empty.history, empty.workers)] == [0, 0, 0, 0]
 
 
 async def test_each_part_is_a_table(scripted: Scripted) -> None:

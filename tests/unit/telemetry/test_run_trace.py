@@ -172,6 +172,14 @@ def test_a_host_that_missed_the_beginning_knows_the_end() -> None:
     assert spans["run support"].parent_id == CELL
 
 
+def test_a_run_whose_notebook_died_ends_where_the_host_says_so() -> None:
+    """Which tells it without a place of its own."""
+    error = {"type": "Cancelled", "message": "The notebook ended."}
+    spans = by_name(start(parent=CELL), told("run.end", 12.0, None, status="cancelled", error=error))
+    assert (spans["run support"].status, spans["run support"].span_id) == ("cancelled", ROOT.span_id)
+    assert (spans["run support"].start, spans["run support"].end) == (10.0, 12.0)
+
+
 @pytest.mark.parametrize(
     "event",
     [

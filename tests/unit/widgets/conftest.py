@@ -62,11 +62,12 @@ class Front:
 @pytest.fixture
 def front(monkeypatch: pytest.MonkeyPatch) -> Front:
     """A front end with widgets."""
-    from dspex_lab.widgets import live_panel
+    from dspex_lab.widgets import live_panel, trace_shown
 
     front = Front()
     monkeypatch.setattr(comm, "create_comm", front.create_comm)
-    monkeypatch.setattr(live_panel, "has_kernel", lambda: True)
+    for module in (live_panel, trace_shown):
+        monkeypatch.setattr(module, "has_kernel", lambda: True)
     monkeypatch.setattr(live_panel, "show", front.show)
     return front
 

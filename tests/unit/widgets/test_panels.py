@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,9 +15,12 @@ from dspex_lab.settings import Settings
 from dspex_lab.telemetry.spans import Span
 from dspex_lab.telemetry.store import TraceStore
 from dspex_lab.testing import FakeBackend
-from dspex_lab.widgets import show_metrics, show_pools, show_trace
+from dspex_lab.widgets import display_trace, show_metrics, show_pools, show_trace, trace
 from dspex_lab.widgets.metrics_panel import MetricsDesk
 from dspex_lab.widgets.pools_panel import PoolsDesk, pools_subject
+
+if TYPE_CHECKING:
+    from tests.unit.widgets.conftest import Front
 
 Terminal = Callable[[], list[dict[str, Any]]]
 
@@ -179,12 +182,42 @@ def test_a_trace_that_is_not_there_is_refused(lab: Lab) -> None:
     """An id that nobody wrote is an error with a hint."""
     with pytest.raises(ConfigurationError, match="There is no trace"):
         show_trace("ffff")
-    with pytest.raises(ConfigurationError, match="No trace was written down yet"):
+    with pytest.raises(ConfigurationError, match="Nothing was traced yet"):
         show_trace()
+
+
+def test_a_runs_trace_is_found_by_its_run(lab: Lab, terminal: Terminal) -> None:
+    """What a run of this notebook told is shown by the run's own id."""
+    made = pipeline("greet", start=lab.launcher.start, hello=native(lambda name: f"Hello {name}"))
+    result = made(name="Ada")
+    show_trace(result.run_id[:8])
+    assert "hello" in terminal()[0]["text/plain"]
+
+
+def test_a_trace_as_a_value_shows_itself(lab: Lab, front: Front) -> None:
+    """In a notebook a trace is a waterfall; its static form stands beside it."""
+    _write(lab, "ab" * 16, 10.0)
+    display_trace(trace("abab"))
+    front.next_shown()
+    static, _ = front.next_shown()
+    assert "span of abab" in static["text/html"]
+    front.say(kind="order", id="p-1", order="attributes", params={"span": "1" * 16})
+    assert front.next_reply()["value"] == {"dspex.step": "a"}
+    front.say(kind="order", id="p-2", order="attributes", params={"span": "nonsense"})
+    assert "no span" in front.next_reply()["error"]["message"]
+
+
+def test_a_trace_in_a_terminal_is_text(lab: Lab) -> None:
+    """Where there are no widgets IPython is told to take the value's text."""
+    _write(lab, "ab" * 16, 10.0)
+    with pytest.raises(NotImplementedError):
+        display_trace(trace("abab"))
 
 
 def _write(lab: Lab, trace_id: str, start: float) -> None:
     store = TraceStore(lab.settings.trace_file, 30, 64, clock=lab.clock)
     now = lab.clock.now() - 100.0 + start
-    store.append([], [Span(trace_id, "1" * 16, None, f"span of {trace_id[:4]}", now, now + 1.0)])
+    store.append(
+        [], [Span(trace_id, "1" * 16, None, f"span of {trace_id[:4]}", now, now + 1.0, "ok", {"dspex.step": "a"})]
+    )
     store.close()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dspex_lab.telemetry.spans import Span
-from dspex_lab.widgets.trace_form import trace_html, trace_text
+from dspex_lab.widgets.trace_form import trace_html
 from dspex_lab.widgets.trace_state import span_attributes, span_kind, trace_message
 
 
@@ -127,17 +127,7 @@ def test_the_static_form_has_no_script_and_no_class_of_the_page() -> None:
     assert "No." in html
 
 
-def test_a_long_trace_is_shortened_in_static_forms() -> None:
+def test_a_long_trace_is_shortened_in_its_static_form() -> None:
     """A saved notebook stays small; what is left out is said."""
     state = trace_message([span(1), *(span(number, 1) for number in range(2, 501))], now=0)
     assert "and 300 more spans" in trace_html(state)
-    assert "and 440 more spans" in trace_text(state)
-
-
-def test_the_text_is_a_tree() -> None:
-    """Names are indented by their depth, failures are marked."""
-    state = trace_message([span(1, took=4.0), span(2, 1, 1.0, 2.0, status="error")], now=0)
-    first, second, third = trace_text(state).splitlines()
-    assert "2 spans" in first
-    assert second.startswith("span 1")
-    assert third.startswith("  ✗ span 2")

@@ -364,3 +364,45 @@ def test_what_was_spent_is_spent(tmp_path: Path) -> None:
         assert again.account.spent.lm_calls == calls + 1
         assert journal.runs()[0].options["budget"]["max_tokens_total"] == 100
         journal.close()
+
+
+def test_a_step_for_every_item_is_done_when_all_items_are(open_lab: OpenLab) -> None:
+    """The table does not count it after the first; what failed in the middle is not done."""
+    is_broken = [True]
+
+    def square(item: int) -> int:
+        if item == 3 and is_broken:
+            raise ValueError("no")
+        return item * item
+
+    lab = open_lab()
+    made = define(lab, first=native(lambda q: [1, 2, 3]), rows=each(native(square), over="first", concurrency=1))
+    run = made.submit(q="x")
+    with pytest.raises(PipelineError, match="no"):
+        run.result(10)
+    (record,) = lab.history.records()
+    assert (record.steps_done, record.step_count) == (1, 2)
+    is_broken.clear()
+    assert run.resume().result(10)["rows"] == [1, 4, 9]
+    (record,) = lab.history.records()
+    assert (record.steps_done, record.step_count) == (2, 2)
+
+
+def test_a_run_may_go_on_with_another_budget(open_lab: OpenLab) -> None:
+    """Given where it is resumed, whether it is of this process or was found again; an input may be called budget."""
+    lab, once = open_lab(), Once()
+    run = failed_run(lab, once)
+    with pytest.raises(ConfigurationError, match="no budget"):
+        run.resume(5)  # type: ignore[arg-type]  # what users may write
+    again = run.resume(Budget(max_tokens_total=5))
+    with pytest.raises(PipelineError, match="it broke"):
+        again.result(10)
+    assert again.account is not None
+    assert again.account.budget == Budget(max_tokens_total=5)
+    once.is_broken = False
+    past = lab.history.unfinished("support")
+    assert past is not None
+    last = past.resume(Budget(max_tokens_total=7))
+    assert last.result(10)["second"] == "late"
+    assert last.account is not None
+    assert last.account.budget == Budget(max_tokens_total=7)

@@ -177,3 +177,22 @@ def test_nothing_is_written_after_the_end(writer: Writer, path: Path) -> None:
     with pytest.raises(sqlite3.ProgrammingError):
         writer.write(partial(insert, 2))
     assert rows(path) == [1]
+
+
+def test_an_end_does_not_wait_long_for_who_writes(writer: Writer, path: Path) -> None:
+    """The file is let go of when that is written, and it is."""
+    gate, is_held = threading.Event(), threading.Event()
+
+    def held() -> Sequence[Statement]:
+        is_held.set()
+        gate.wait(10)
+        return insert(1)
+
+    writing = threading.Thread(target=writer.write, args=(held,))
+    writing.start()
+    assert is_held.wait(10)
+    writer.close(timeout_s=0.01)
+    gate.set()
+    writing.join(10)
+    assert rows(path) == [1]
+    assert not path.with_name(f"{path.name}-wal").exists()  # the last one to close a file takes it along
