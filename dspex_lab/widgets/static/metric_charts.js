@@ -97,15 +97,18 @@ export function plotlyChart(chart, rows, colours) {
     y: line.values,
     name: line.name,
     type: chart.isBars ? "bar" : "scatter",
-    mode: chart.isBars ? undefined : "lines",
+    // A moment with calls before and after which there were none is a point.
+    mode: chart.isBars ? undefined : line.isArea ? "lines" : "lines+markers",
     stackgroup: chart.isStacked ? "one" : undefined,
     fill: line.isArea && !chart.isStacked ? "tozeroy" : undefined,
     line: { color: colourAt(colours, line.colour), width: 1.6, shape: "linear" },
-    marker: { color: colourAt(colours, line.colour) },
+    marker: { color: colourAt(colours, line.colour), size: 4 },
     connectgaps: false,
-    hovertemplate: `%{y:.3~s}${chart.unit === "s" ? "s" : ` ${chart.unit}`}<extra>${line.name}</extra>`,
+    hovertemplate: `%{y:${chart.unit === "s" ? ".3~s}s" : `,.3~r} ${chart.unit}`}<extra>${line.name}</extra>`,
   }));
-  return { data, layout: layoutOf(colours, { hasLegend: data.length > 1, isTime: true, isSeconds: chart.unit === "s" }) };
+  const layout = layoutOf(colours, { hasLegend: data.length > 1, isTime: true, isSeconds: chart.unit === "s" });
+  const isFew = chart.isBars && Math.max(...chart.lines.flatMap((line) => line.values.map(Number))) <= 4;
+  return { data, layout: isFew ? { ...layout, yaxis: { ...layout.yaxis, dtick: 1 } } : layout };
 }
 
 /** @param {ChartColours} colours @param {{ hasLegend: boolean, isTime: boolean, isSeconds: boolean }} options */
@@ -123,7 +126,7 @@ function layoutOf(colours, { hasLegend, isTime, isSeconds }) {
     hovermode: "x unified",
     hoverlabel: { bgcolor: colours.bg, bordercolor: colours.line, font: { color: colours.fg, size: 11 } },
     xaxis: { ...axis, type: isTime ? "date" : "category", showgrid: false, fixedrange: true, tickformat: isTime ? "%H:%M" : undefined, nticks: 6 },
-    yaxis: { ...axis, rangemode: "tozero", fixedrange: true, nticks: 4, tickformat: "~s", ticksuffix: isSeconds ? "s" : "" },
+    yaxis: { ...axis, rangemode: "tozero", fixedrange: true, nticks: 4, tickformat: isSeconds ? "~s" : ",~r", ticksuffix: isSeconds ? "s" : "" },
     bargap: 0.1,
   };
 }
@@ -146,7 +149,7 @@ export function comparison(runs, figure, colours) {
     x: names,
     y: names.map((name) => run.steps.find((step) => step.name === name)?.[figure] ?? null),
     marker: { color: colourAt(colours, number) },
-    hovertemplate: `%{y:.3~s}${figure === "duration_s" ? "s" : " tokens"}<extra>${runName(run)}</extra>`,
+    hovertemplate: `%{y:${figure === "duration_s" ? ".3~s}s" : ",.3~r} tokens"}<extra>${runName(run)}</extra>`,
   }));
   const layout = { ...layoutOf(colours, { hasLegend: false, isTime: false, isSeconds: figure === "duration_s" }), barmode: "group", height: 160, bargap: 0.25 };
   return { data, layout };
