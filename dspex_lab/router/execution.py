@@ -138,7 +138,12 @@ class NativeAttempt:
     async def __call__(self, task: Task) -> Outcome:
         begun = task.clock.monotonic()
         work = call_function(self.function, task.inputs)
-        value = await within(task.clock, task.remaining_s(), work, name=task.operation.name)
+        try:
+            value = await within(task.clock, task.remaining_s(), work, name=task.operation.name)
+        except DeadlineExceeded:
+            if task.context.account is not None:
+                task.context.account.check_time()  # where it was the time of the whole run, that is said
+            raise
         took_s = task.clock.monotonic() - begun
         task.context.emit("native.execute", operation=task.operation.name, duration_s=took_s)
         outputs = outputs_of(task.operation, value)

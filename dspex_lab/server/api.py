@@ -11,6 +11,7 @@ from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import LabError
 from dspex_lab.server.feed import Feed
 from dspex_lab.server.host_client import HostClient
+from dspex_lab.server.host_figures import HostFigures
 from dspex_lab.server.limits import RateLimit, RateLimiter
 from dspex_lab.server.trace_file import TraceFile
 from dspex_lab.settings import Settings
@@ -27,6 +28,7 @@ class Api:
     """Everything that a route may ask."""
 
     host: HostClient
+    figures: HostFigures
     traces: TraceFile
     feed: Feed
     limiter: RateLimiter
@@ -35,6 +37,7 @@ class Api:
     async def aclose(self) -> None:
         """Let go of everything. Safe to call twice."""
         await self.feed.aclose()
+        await self.figures.aclose()
         await self.host.aclose()
         await self.traces.aclose()
 
@@ -54,7 +57,7 @@ def open_api(settings: Settings | None = None, *, clock: Clock | None = None, li
         return {"traces": await traces.traces(LIST_LENGTH)}
 
     sources = {"pools": _told(pools), "runs": _told(runs), "traces": _told(latest_traces)}
-    return Api(host, traces, Feed(sources, clock), RateLimiter(limit or RateLimit(), clock), clock)
+    return Api(host, HostFigures(host), traces, Feed(sources, clock), RateLimiter(limit or RateLimit(), clock), clock)
 
 
 def _told(

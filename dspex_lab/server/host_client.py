@@ -29,6 +29,11 @@ class HostClient:
         status: dict[str, Any] | None = await self._look("status")
         return status
 
+    async def statistics(self) -> dict[str, Any] | None:
+        """What the host counted as plain data, or None when no host lives."""
+        statistics: dict[str, Any] | None = await self._look("statistics")
+        return statistics
+
     async def logs(self) -> dict[str, str]:
         """The last words of the host and its workers by path; none when no host lives."""
         logs: dict[str, str] = await self._look("logs") or {}
@@ -54,16 +59,17 @@ class HostClient:
             self._backend = KernelBackend(self._settings, label=_LABEL, role="observer")
         return self._backend
 
-    def _is_there(self) -> bool:
+    def is_there(self) -> bool:
+        """Whether a host lives; asks nobody."""
         return find_host(self._settings.runtime_dir) is not None
 
     async def _look(self, question: str) -> Any:
-        if not self._is_there():
+        if not self.is_there():
             return None
         try:
             return await self._observer().request(question)
         except HostUnavailable:
-            if not self._is_there():  # it ended meanwhile
+            if not self.is_there():  # it ended meanwhile
                 return None
             raise
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from jupyter_server.utils import url_path_join
+from prometheus_client import REGISTRY
 
 from dspex_lab.server.api import Api, open_api
 from dspex_lab.server.editor_routes import CompleteHandler, LintHandler, TemplateHandler, TemplatesHandler
@@ -26,6 +27,7 @@ from dspex_lab.server.run_routes import (
     TraceHandler,
     TracesHandler,
 )
+from dspex_lab.telemetry.export.prometheus import HostCollector
 
 __all__ = ["ROUTES", "add_routes"]
 
@@ -60,5 +62,7 @@ def add_routes(server: Any) -> Api:
     server.web_app.add_handlers(
         ".*$", [(url_path_join(base, pattern), handler, {"api": api}) for pattern, handler in ROUTES]
     )
+    REGISTRY.register(HostCollector(api.figures.status, api.figures.statistics))
+    server.io_loop.add_callback(api.figures.refresh)
     server.log.info("DSPex Lab answers under %s", base)
     return api

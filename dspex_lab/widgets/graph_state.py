@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dspex_lab.pipelines.graph import box_lines
@@ -19,8 +19,8 @@ _FIGURES = "9.99 s · 9,999 tok"
 
 def graph_message(plan: Plan) -> dict[str, Any]:
     """``{"width", "height", "boxes": [{"name", "kind", "lines", "x", "y", "width", "height", "depth", "has_inside",
-    "needs"}], "flows": [{"from", "to", "fields", "x1", "y1", "x2", "y2"}]}``, in pixels; empty for a plan of one step,
-    whose picture says nothing, and for one with too many to be seen. ``name`` is the step's, "" for an input."""
+    "is_optional"}], "flows": [{"depth", "from", "to", "fields", "x1", "y1", "x2", "y2"}]}``, in pixels. ``name`` is
+    the step's, "" for an input. Empty for one step, whose picture says nothing, and for more than can be seen."""
     steps = plan.steps
     if not 1 < len(steps) <= _MOST_STEPS:
         return {}
@@ -30,7 +30,10 @@ def graph_message(plan: Plan) -> dict[str, Any]:
         "width": picture.width,
         "height": picture.height,
         "boxes": [one for box in picture.boxes for one in _boxes(box, 0)],
-        "flows": [_flow(flow) for flow in (*picture.flows, *_inner_flows(picture.boxes))],
+        "flows": [
+            *(_flow(flow, 0) for flow in picture.flows),
+            *(_flow(flow, 1) for flow in _inner_flows(picture.boxes)),
+        ],
     }
 
 
@@ -52,14 +55,15 @@ def _boxes(box: Box, depth: int) -> Iterator[dict[str, Any]]:
         yield from _boxes(one, depth + 1)
 
 
-def _inner_flows(boxes: Any) -> Iterator[Flow]:
+def _inner_flows(boxes: Iterable[Box]) -> Iterator[Flow]:
     for box in boxes:
         yield from box.flows
         yield from _inner_flows(box.inside)
 
 
-def _flow(flow: Flow) -> dict[str, Any]:
+def _flow(flow: Flow, depth: int) -> dict[str, Any]:
     return {
+        "depth": depth,
         "from": flow.source.lines[0],
         "to": flow.target.step.name if flow.target.step is not None else "",
         "fields": list(flow.fields),

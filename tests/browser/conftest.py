@@ -7,6 +7,7 @@ process id. Tests wait for what they want to see; a screenshot is kept of every 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -27,7 +28,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-__all__ = ["LabServer", "NotebookPage"]
+__all__ = ["SCREENSHOTS", "LabServer", "NotebookPage", "running_server", "write_notebook"]
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -83,11 +84,21 @@ class LabServer:
         # Not "?reset": JupyterLab loads the page a second time for that, and what was begun in between is lost.
         return f"{self.url}lab/workspaces/{workspace}/tree/{urllib.parse.quote(notebook)}?{query}"
 
+    def notebook_7_url(self, notebook: str) -> str:
+        """The address of a notebook in Notebook 7, which the same server serves."""
+        return f"{self.url}notebooks/{urllib.parse.quote(notebook)}?{urllib.parse.urlencode({'token': self.token})}"
+
 
 @pytest.fixture(scope="session")
 def lab_server(lab_runtime_dir: Path) -> Iterator[LabServer]:
     """One JupyterLab for all browser tests."""
-    home = lab_runtime_dir / "browser"
+    with running_server(lab_runtime_dir / "browser") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running_server(home: Path, python: str = sys.executable) -> Iterator[LabServer]:
+    """The JupyterLab of a Python, with its private folders in ``home``."""
     folder = home / "notebooks"
     folder.mkdir(parents=True)
     for name, values in OVERRIDES.items():
@@ -96,18 +107,21 @@ def lab_server(lab_runtime_dir: Path) -> Iterator[LabServer]:
         file.write_text(json.dumps(values))
     token = secrets.token_hex(16)
     with (home / "server.log").open("w") as log:
-        process = subprocess.Popen(_server_command(folder), env=_server_env(home, token), stdout=log, stderr=log)
+        process = subprocess.Popen(
+            _server_command(folder, python), env=_server_env(home, token), stdout=log, stderr=log
+        )
         try:
             yield LabServer(_wait_for_url(process, home), token, folder)
         finally:
             _end(process)
 
 
-def _server_command(folder: Path) -> list[str]:
+def _server_command(folder: Path, python: str) -> list[str]:
     return [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--port=0"),
+        *(python, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--port=0"),
         *(f"--ServerApp.root_dir={folder}", "--ServerApp.terminals_enabled=False"),
-        *("--LabApp.expose_app_in_browser=True", *(["--allow-root"] if os.geteuid() == 0 else [])),
+        *("--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True"),
+        *(["--allow-root"] if os.geteuid() == 0 else []),
     ]
 
 
@@ -283,7 +297,7 @@ def open_notebook(page: Page, lab_server: LabServer) -> Iterator[Callable[[Path 
             if (source.parent / "data").is_dir():
                 shutil.copytree(source.parent / "data", target.parent / "data")
         else:
-            _write_notebook(source, target)
+            write_notebook(source, target)
         notebook = NotebookPage(page, lab_server.page_url(name))
         notebook.load()
         opened.append(notebook)
@@ -294,7 +308,7 @@ def open_notebook(page: Page, lab_server: LabServer) -> Iterator[Callable[[Path 
         notebook.end_kernel()
 
 
-def _write_notebook(sources: list[str], target: Path) -> None:
+def write_notebook(sources: list[str], target: Path) -> None:
     """A notebook of code cells; its kernel is named, so that no dialog asks for one."""
     blank: dict[str, Any] = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
     cells = [{**blank, "id": f"cell-{index}", "source": source} for index, source in enumerate(sources)]

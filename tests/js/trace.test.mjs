@@ -74,6 +74,16 @@ test("JSON is laid out, other text is left as it is", () => {
   assert.equal(details.readable(7), "7");
 });
 
+test("messages of a conversation are told apart from other values", () => {
+  const said = [{ role: "system", content: "Be kind." }, { role: "user", content: [{ type: "text", text: "Hello" }, { type: "image" }] }, { role: "assistant", content: null }];
+  assert.deepEqual(details.conversation(JSON.stringify(said)), [
+    { role: "system", text: "Be kind." },
+    { role: "user", text: 'Hello\n{"type":"image"}' },
+    { role: "assistant", text: "" },
+  ]);
+  for (const other of ["[1, 2]", "[]", '[{"a": 1}]', "[cut…", "text", 7, null]) assert.equal(details.conversation(other), null);
+});
+
 test("the strip has one path for each kind, however many spans", () => {
   const many = rows.treeOf([span("r", null, 0, 100), ...Array.from({ length: 4000 }, (_, n) => span(`s${n}`, "r", n / 40, 0.02, { kind: "lm" }))]);
   const paths = overview.strips(many, 100);

@@ -62,3 +62,14 @@ def test_the_examples_of_recovery_and_of_batches_run(
     assert namespace["table"]["stars"].tolist() == [3, 2]
     assert pandas.read_parquet("answers.parquet")["stars"].tolist() == [3, 2]
     assert namespace["bounded"](raw="three words here").stars == 3
+
+
+def test_the_examples_of_traces_and_of_listening_run(lab_of_its_own: dspex_lab.Lab) -> None:
+    """The trace of a run is found, also without a host, and what listens is let go again."""
+    namespace: dict[str, Any] = {"lab": dspex_lab}
+    namespace["feedback"] = dspex_lab.pipeline("feedback", stars=dspex_lab.native(lambda raw: len(raw.split())))
+    namespace["feedback"](raw="three words here")
+    (block,) = (block for block in BLOCKS if block.startswith("trace = "))
+    exec(block, namespace)
+    assert namespace["trace"].name == "run feedback"
+    namespace["stop"]()

@@ -19,8 +19,7 @@ class OutputView {
     const label = this.node.appendChild(element("div", "form-name"));
     label.append(element("span", "form-label", output.name));
     if (output.type_text) label.append(element("code", "type", output.type_text));
-    this.field = new FieldView("", signal);
-    this.field.box.setAttribute("aria-label", output.name);
+    this.field = new FieldView(output.name, signal);
     const cell = this.node.appendChild(element("div", "form-cell"));
     cell.append(this.field.box);
     const words = [output.description, output.constraints].filter(Boolean).join(" · ");
@@ -143,7 +142,7 @@ export class AnswerView {
     const now = `${run.id} ${run.status}`;
     if (now === this.said) return;
     this.said = now;
-    const values = [...this.outputs].map(([name, view]) => `${name}: ${view.field.text.data.slice(0, 200)}`);
+    const values = [...this.outputs].map(([name, view]) => `${name}: ${view.field.value.slice(0, 200)}`);
     setText(this.spoken, `Run ${run.status}. ${run.status === "succeeded" ? values.join(". ") : ""}`);
   }
 

@@ -104,15 +104,21 @@ export class Icon {
   }
 }
 
+/** A block of streamed text is closed at the next line's end after so many characters. */
+const BLOCK_CHARS = 2000;
+
 /** One field: its name and its text, which grows while it streams and scrolls along unless the reader scrolled up. */
 export class FieldView {
   /** @param {string} name @param {AbortSignal} signal */
   constructor(name, signal) {
+    this.name = name || "text";
     this.node = element("div", "field");
     this.node.append(element("span", "field-name", name || "text"));
     this.box = this.node.appendChild(element("div", "field-text"));
-    this.text = this.box.appendChild(document.createTextNode(""));
+    this.block = this.box.appendChild(element("div", "text-block"));
+    this.tail = this.block.appendChild(document.createTextNode(""));
     this.follows = true;
+    this.isLooking = false;
     this.box.addEventListener(
       "scroll",
       () => {
@@ -122,15 +128,61 @@ export class FieldView {
     );
   }
 
+  /** All of it. */
+  get value() {
+    return this.box.textContent ?? "";
+  }
+
   /** @param {string} text */
   append(text) {
-    this.text.appendData(text);
-    if (this.follows) this.box.scrollTop = this.box.scrollHeight;
+    this.grow(text);
+    this.look();
+  }
+
+  /** See where the text has come to, once for each frame: asking has the browser lay it out. */
+  look() {
+    if (this.isLooking) return;
+    this.isLooking = true;
+    requestAnimationFrame(() => {
+      this.isLooking = false;
+      if (this.box.tabIndex < 0) this.open();
+      // A box of a fixed height may always be scrolled to its end; one that still grows has all of it in view.
+      if (this.follows && this.box.tabIndex >= 0) this.box.scrollTop = 1e9;
+    });
+  }
+
+  /** Long text stands in blocks of whole lines: what is added never has the browser lay out all of it again. @param {string} text */
+  grow(text) {
+    const end = this.tail.length + text.length > BLOCK_CHARS ? text.indexOf("\n") + 1 : 0;
+    if (!end) {
+      this.tail.appendData(text);
+      return;
+    }
+    this.tail.appendData(text.slice(0, end));
+    this.block = this.box.appendChild(element("div", "text-block"));
+    this.tail = this.block.appendChild(document.createTextNode(""));
+    if (end < text.length) this.grow(text.slice(end));
   }
 
   /** @param {string} text */
   set(text) {
-    if (this.text.data !== text) this.text.data = text;
+    if (this.value === text) return;
+    this.box.replaceChildren();
+    this.box.classList.remove("dspex-tall");
+    this.box.removeAttribute("role");
+    this.box.removeAttribute("tabindex");
+    this.block = this.box.appendChild(element("div", "text-block"));
+    this.tail = this.block.appendChild(document.createTextNode(text));
+    this.look();
+  }
+
+  /** What is too long to be seen at once is scrolled by keyboard too. */
+  open() {
+    if (this.box.scrollHeight <= this.box.clientHeight + 1) return;
+    this.box.tabIndex = 0;
+    this.box.classList.add("dspex-tall");
+    this.box.setAttribute("role", "group");
+    if (!this.box.hasAttribute("aria-label")) this.box.setAttribute("aria-label", this.name);
   }
 }
 
@@ -142,6 +194,9 @@ export class FailureView {
     this.folded = /** @type {HTMLDetailsElement} */ (this.node.appendChild(document.createElement("details")));
     this.folded.append(element("summary", "faint", "Traceback"));
     this.trace = this.folded.appendChild(element("pre", "trace"));
+    this.trace.tabIndex = 0; // it may be too long to be seen at once
+    this.trace.setAttribute("role", "group");
+    this.trace.setAttribute("aria-label", "Traceback");
     this.node.hidden = true;
   }
 

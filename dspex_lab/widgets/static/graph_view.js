@@ -7,7 +7,7 @@
  *   name: string, kind: string, lines: string[], x: number, y: number, width: number, height: number, depth: number,
  *   has_inside: boolean, is_optional: boolean,
  * }} Box
- * @typedef {{ from: string, to: string, fields: string[], x1: number, y1: number, x2: number, y2: number }} Flow
+ * @typedef {{ depth: number, from: string, to: string, fields: string[], x1: number, y1: number, x2: number, y2: number }} Flow
  * @typedef {{ width?: number, height?: number, boxes?: Box[], flows?: Flow[] }} Graph
  */
 
@@ -70,7 +70,7 @@ class BoxView {
     const isPlain = step.status === "succeeded" || step.status === "running";
     const words = [isKept ? step.notes[0] : isPlain ? "" : step.status];
     if (took !== null && !isKept && step.status !== "skipped") words.push(isRunning ? ticking(took) : seconds(took));
-    if (step.tokens) words.push(`${step.tokens.toLocaleString("en")} tok`);
+    if (step.tokens && (isPlain || isRunning)) words.push(`${step.tokens.toLocaleString("en")} tok`);
     const told = words.filter(Boolean).join(" · ");
     const name = `dspex-box dspex-is-${step.status}${this.box.has_inside ? " dspex-group" : ""}${isKept ? " dspex-is-kept" : ""}`;
     if (this.node.getAttribute("class") !== name) this.node.setAttribute("class", name);
@@ -101,12 +101,14 @@ export class GraphView {
     const head = shape("marker", { id: arrow, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" });
     head.append(shape("path", { class: "dspex-arrow", d: "M0,0.8 L7,4 L0,7.2 Z" }));
     defs.append(head);
+    // Behind the boxes, but those between what stands inside one of them.
+    for (const flow of flows) if (!flow.depth) picture.append(curve(flow, arrow));
     for (const box of boxes) {
       const view = new BoxView(box, onGo, signal);
       if (box.name) this.boxes.set(box.name, view);
       picture.append(view.node);
     }
-    for (const flow of flows) picture.append(curve(flow, arrow));
+    for (const flow of flows) if (flow.depth) picture.append(curve(flow, arrow));
     this.order = [...this.boxes.keys()];
     this.boxes.get(this.order[0] ?? "")?.node.setAttribute("tabindex", "0");
     picture.addEventListener("keydown", (event) => this.onKey(/** @type {KeyboardEvent} */ (event), onGo), { signal });

@@ -46,6 +46,31 @@ export function selfTime(node, nodes) {
   return Math.max(0, node.span.duration_s - busy);
 }
 
+/**
+ * The messages of a conversation, or null where `text` is none.
+ * @param {any} text
+ * @returns {{ role: string, text: string }[] | null}
+ */
+export function conversation(text) {
+  if (typeof text !== "string" || !text.trimStart().startsWith("[")) return null;
+  /** @type {any} */
+  let messages;
+  try {
+    messages = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (!Array.isArray(messages) || !messages.length || !messages.every((one) => typeof one?.role === "string")) return null;
+  return messages.map((one) => ({ role: one.role, text: contentText(one.content ?? one.tool_calls ?? "") }));
+}
+
+/** What a message says; of several parts those that are text, the others as JSON. @param {any} content */
+function contentText(content) {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) return JSON.stringify(content, null, 2);
+  return content.map((part) => (typeof part?.text === "string" ? part.text : JSON.stringify(part))).join("\n");
+}
+
 /** JSON as people read it; other text as it is. @param {any} value */
 export function readable(value) {
   if (typeof value !== "string") return String(value);
@@ -124,14 +149,29 @@ function fact(title, text) {
 
 /** @param {string} title @param {any} value */
 function valueBox(title, value) {
+  const messages = conversation(value);
+  if (messages) {
+    const talk = element("div", "tv-value tv-value-long");
+    talk.append(element("div", "tv-value-name", title));
+    for (const { role, text } of messages) {
+      const said = talk.appendChild(element("div", "tv-message-box"));
+      said.append(element("div", "tv-role", role), textBox(`${title}, ${role}`, text));
+    }
+    return talk;
+  }
   const text = readable(value);
   const node = element("div", text.length > 60 || text.includes("\n") ? "tv-value tv-value-long" : "tv-value");
-  node.append(element("div", "tv-value-name", title));
-  const box = node.appendChild(element("pre", "tv-value-text", text));
+  node.append(element("div", "tv-value-name", title), textBox(title, text));
+  return node;
+}
+
+/** @param {string} title @param {string} text */
+function textBox(title, text) {
+  const box = element("pre", "tv-value-text", text);
   box.tabIndex = text.length > 400 ? 0 : -1;
   if (box.tabIndex === 0) {
     box.setAttribute("role", "region");
     box.setAttribute("aria-label", title);
   }
-  return node;
+  return box;
 }

@@ -44,7 +44,7 @@ export class ServerCompletions implements ICompletionProvider {
     return {
       start: wordStart(before, words),
       end: request.offset,
-      items: words.map((label) => ({ label, insertText: label, type: "DSPex Lab" })),
+      items: words.map((label) => ({ label, insertText: label, type: "keyword" })),
     };
   }
 }

@@ -34,7 +34,9 @@ class PoolRow implements Row<Pool> {
   }
 
   private calls(pool: Pool): string {
+    const starting = pool.workers.filter((worker) => worker.state === "starting").length;
     const parts = [
+      starting && `${starting} starting`,
       pool.in_flight && `${pool.in_flight} running`,
       pool.queued && `${pool.queued} waiting`,
       pool.succeeded && `${pool.succeeded} done`,

@@ -10,7 +10,7 @@ import { labIcon } from "./icon.js";
 export function statusOf(model: Pick<LabModel, "get" | "lineState">): { text: string; title: string } {
   const { host, pools } = model.get("pools");
   if (model.lineState === "broken") return { text: "no line", title: "DSPex Lab: the server does not answer." };
-  if (!host || !pools) return { text: "off", title: "DSPex Lab: no pool host runs." };
+  if (!host || !pools) return { text: "pools off", title: "DSPex Lab: no pool host runs." };
   const workers = pools.reduce((sum, pool) => sum + pool.workers.length, 0);
   const running = pools.reduce((sum, pool) => sum + pool.in_flight, 0);
   const waiting = pools.reduce((sum, pool) => sum + pool.queued, 0);

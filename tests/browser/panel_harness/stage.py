@@ -37,19 +37,30 @@ const actions = new Proxy({}, { get: (_, name) => name === "then" ? undefined : 
 
 
 def open_stage(
-    page: Page, module: str, view: str, styles: tuple[str, ...], state: Mapping[str, Any], *, theme: str = "light"
+    page: Page,
+    module: str,
+    view: str,
+    styles: tuple[str, ...],
+    state: Mapping[str, Any],
+    *,
+    theme: str = "light",
+    made: str = "",
 ) -> None:
-    """Show ``view`` of ``module`` with ``state``; it is ``window.view`` then."""
+    """Show ``view`` of ``module`` with ``state``; it is ``window.view`` then. ``made`` is how the page makes it, of
+    ``el``, ``actions`` and ``signal``. Without a ``theme`` there is no JupyterLab, only the browser's own colours."""
     code = read_module(STATIC / module)
     css = "\n".join((STATIC / name).read_text() for name in styles)
-    themed = (THEMES / f"theme-{theme}-extension" / "index.css").read_text()
+    themed = (
+        (THEMES / f"theme-{theme}-extension" / "index.css").read_text() if theme else ":root{color-scheme:light dark}"
+    )
     told = json.dumps(state).replace("</", "<\\/")
     body = "background: var(--jp-layout-color0); margin: 0; padding: 12px; font-family: var(--jp-ui-font-family)"
     page.set_content(
         f'<!doctype html><html lang="en"><head><title>Stage</title><style>{themed}\n{css}</style></head>'
         f'<body data-jp-theme-light="{str(theme == "light").lower()}" style="{body}">'
         f'<main id="stage"></main><script type="module">{code}\n{ACTIONS}\n'
-        f'globalThis.view = new {view}(document.querySelector("#stage"), actions, new AbortController().signal);\n'
+        f'const el = document.querySelector("#stage"), {{ signal }} = new AbortController();\n'
+        f"globalThis.view = {made or f'new {view}(el, actions, signal)'};\n"
         f"view.set({told});\n</script></body></html>"
     )
     page.wait_for_function("globalThis.view !== undefined")

@@ -62,11 +62,11 @@ def test_a_view_has_no_fault_for_screen_readers_and_fits(page: Page, name: str, 
         _draw_with_plotly(page)
     page.locator(PANEL).screenshot(path=SCREENSHOTS / f"{name}-{theme}-{width}.png")
     assert axe_violations(page, PANEL) == []
-    assert page.evaluate(_STICKS_OUT, PANEL) == []
+    assert page.evaluate(STICKS_OUT, PANEL) == []
 
 
 #: What is wider than the panel, but for what scrolls or is meant to be cut.
-_STICKS_OUT = """(selector) => {
+STICKS_OUT = """(selector) => {
   const panel = document.querySelector(selector);
   const { right } = panel.getBoundingClientRect();
   const cuts = (node) => getComputedStyle(node).overflowX !== "visible";

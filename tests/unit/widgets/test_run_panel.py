@@ -11,24 +11,14 @@ from typing import Any
 import pytest
 
 from dspex_lab.errors import ValidationError
-from dspex_lab.telemetry.events import Event
 from dspex_lab.testing.clock import FakeClock
 from dspex_lab.widgets import RunPanel, run_panel
-from tests.unit.widgets.page import TIMEOUT_S, WIDGET, Page
+from tests.unit.widgets.page import TIMEOUT_S, WIDGET, Page, begin, emit
 
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Page:
     return Page.installed(monkeypatch, "dspex_lab.widgets.run_panel")
-
-
-def emit(panel: RunPanel, name: str, **attributes: Any) -> None:
-    panel.apply(Event(name, 100.0, {"run_id": "r", **attributes}))
-
-
-def begin(panel: RunPanel) -> None:
-    emit(panel, "run.start", pipeline="support", steps=[{"name": "reply", "kind": "predict"}], inputs={})
-    emit(panel, "pipeline.step", step="reply", status="running")
 
 
 def say(panel: RunPanel, text: str) -> None:
