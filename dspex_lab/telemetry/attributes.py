@@ -101,6 +101,8 @@ _MAX_ITEMS = 1_000
 _MAX_DEPTH = 12
 _SHORT = 64
 
+_ATOMS = frozenset({bool, float, type(None)})
+
 # "token" in the singular only: input_tokens and max_tokens are counts.
 _SECRET_KEY = re.compile(
     r"api_?key|authori[sz]ation|password|passwd|passphrase|secret|credential|cookie|private_?key|access_?key"
@@ -172,11 +174,16 @@ def _clean_mapping(mapping: Mapping[Any, Any], record_prompts: bool, depth: int)
         name = _clean_key(key if isinstance(key, str) else _shown(key))
         if name is None or (not record_prompts and _is_content(name, value)):
             continue
-        cleaned[name] = _clean(value, record_prompts, depth + 1)
+        cleaned[name] = value if type(value) in _ATOMS else _clean(value, record_prompts, depth + 1)
     return cleaned
 
 
 def _clean(value: Any, record_prompts: bool, depth: int) -> Any:
+    kind = type(value)  # what is most of it, told by one look: a host cleans thousands of events a second
+    if kind in _ATOMS:
+        return value
+    if kind is str:
+        return _clean_short(value) if len(value) <= _SHORT else clean_text(value)
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, str):

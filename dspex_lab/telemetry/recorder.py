@@ -28,8 +28,8 @@ __all__ = ["EventTape", "Recorder", "RecorderStatistics", "Tell"]
 log = logging.getLogger(__name__)
 
 _EVERY_S = 1.0
-#: At most so much is told at a time, in messages of so many.
-_MAX_A_TURN = 10_000
+#: At most so much is told at a time, in messages of so many: the host has other things to do than to write.
+_MAX_A_TURN = 5_000
 _MAX_A_MESSAGE = 500
 #: What is kept while nobody hears it.
 _MAX_KEPT_RUNS = 1_000
