@@ -66,8 +66,9 @@ $(VENV)/.bench-installed: $(VENV)/.installed requirements/bench.lock
 	$(BIN)/uv pip install --quiet --requirements requirements/bench.lock
 	touch $@
 
-soak: $(VENV)/.installed          ## five minutes of mixed load: memory and descriptors must stay flat
+soak: $(VENV)/.installed browser          ## five minutes of mixed load: memory and descriptors must stay flat; then a quick stream
 	$(BIN)/python -m tests.soak
+	DSPEX_STREAM_S=30 $(BIN)/pytest -q tests/browser/panel_harness/test_stream.py
 
 browser: $(VENV)/.installed       ## find a browser for the tests, or install one
 	$(BIN)/python tests/browser/install.py
