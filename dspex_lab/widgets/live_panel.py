@@ -44,7 +44,7 @@ class LivePanel:
         self._subject = subject
         self._clock = clock or SystemClock()
         self._changed = threading.Condition()
-        self._watch = Watch()
+        self._watch = Watch(subject.interval_s)
         self._state: dict[str, Any] = {}
         self._orders: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._waiting: list[Mapping[str, Any]] = []

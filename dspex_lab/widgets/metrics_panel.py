@@ -19,6 +19,8 @@ from dspex_lab.widgets.subject import Subject
 __all__ = ["MetricsDesk", "metrics_subject"]
 
 _MAX_RUNS = 20
+#: The host counts in steps of five seconds, and an hour of them is much to send.
+_INTERVAL_S = 2.0
 #: The journal is asked less often than the host.
 _RUNS_EVERY_S = 3.0
 
@@ -34,6 +36,7 @@ def metrics_subject(lab: Lab) -> Subject:
         {"plotly": script_part},
         free=frozenset({"plotly"}),
         is_settled=lambda state: bool(state.get("is_closed")),
+        interval_s=_INTERVAL_S,
     )
 
 

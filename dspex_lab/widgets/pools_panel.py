@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
+from dspex_lab.errors import HostUnavailable, LabError
 from dspex_lab.lab import Lab
 from dspex_lab.widgets.pools_form import pools_html, pools_text
 from dspex_lab.widgets.pools_state import pools_message
@@ -51,18 +51,11 @@ class PoolsDesk:
         if self._lab.is_closed:
             return {**self._last, "trouble": "The lab is closed.", "is_closed": True}
         try:
-            state = pools_message(self._lab.observer.ask("status"), self._calls())
+            state = pools_message(self._lab.observer.ask("status"))
         except LabError as error:
             return {**self._last, "trouble": error.message}
         self._last = state
         return state
-
-    def _calls(self) -> list[Mapping[str, Any]]:
-        try:
-            told = self._lab.observer.ask("statistics")
-        except ProtocolError:
-            return []  # a host of an older version counts and does not tell
-        return list(told.get("series", ())) if isinstance(told, Mapping) else []
 
     def resize(self, pool: str, size: int) -> None:
         """Change how many workers a pool may have."""

@@ -28,7 +28,7 @@ class Subject:
     ``read()`` gives the state as plain data, and is called on a thread of the panel's; ``html`` and ``text`` render it
     for saved notebooks and for terminals. ``orders`` are what a page may ask for, by name, with plain parameters;
     those in ``free`` change nothing, so that nothing is read after them. When ``is_settled(state)`` holds nothing will
-    change any more.
+    change any more. It is read every ``interval_s``.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Subject:
     orders: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     free: frozenset[str] = frozenset()
     is_settled: Callable[[Mapping[str, Any]], bool] = _is_never_settled
+    interval_s: float = 1.0
 
     def order(self, name: str, params: Any) -> Any:
         """Carry out what a page ordered; its value is plain data, or a :class:`Reply`. ``TypeError`` for what is no

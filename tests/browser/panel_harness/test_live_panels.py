@@ -109,7 +109,8 @@ def test_charts_are_plotlys_and_come_from_the_kernel(open_notebook: OpenNotebook
 
 def test_a_trace_is_shown_and_read_by_keyboard(open_notebook: OpenNotebook) -> None:
     """JupyterLab's shortcuts leave the tree its keys."""
-    show = "from dspex_lab.widgets.trace_panel import show_spans; show_spans(support_trace())"
+    show = "from dspex_lab.telemetry import Trace; from dspex_lab.widgets import display_trace"
+    show += "; display_trace(Trace.of(support_trace()))"
     notebook = open_notebook([f"{SET_UP}; {show}"])
     cell = _run(notebook, ".dspex-waterfall")
     tree = cell.get_by_role("tree")

@@ -11,7 +11,10 @@ import comm
 import pytest
 from comm.base_comm import BaseComm
 
-__all__ = ["TIMEOUT_S", "WIDGET", "Page"]
+from dspex_lab.telemetry.events import Event
+from dspex_lab.widgets import RunPanel
+
+__all__ = ["TIMEOUT_S", "WIDGET", "Page", "begin", "emit"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 TIMEOUT_S = 10.0
@@ -65,3 +68,12 @@ class Page:
             if hasattr(module, "show"):
                 monkeypatch.setattr(module, "show", page.show)
         return page
+
+
+def emit(panel: RunPanel, name: str, **attributes: Any) -> None:
+    panel.apply(Event(name, 100.0, {"run_id": "r", **attributes}))
+
+
+def begin(panel: RunPanel) -> None:
+    emit(panel, "run.start", pipeline="support", steps=[{"name": "reply", "kind": "predict"}], inputs={})
+    emit(panel, "pipeline.step", step="reply", status="running")
