@@ -140,3 +140,7 @@ test("the two newest runs of the newest pipeline are compared at first", () => {
 test("a plain line has gaps where there is no value", () => {
   assert.equal(pieces([0, 1, null, 1], 1), "M0.00 40.00L33.33 1.00M100.00 1.00h.6");
 });
+
+test("a moment with calls between moments without is a point", () => {
+  assert.deepEqual([1, null, 2, 3, null].map((_, at, all) => charts.standsAlone(all, at)), [true, false, false, false, false]);
+});

@@ -86,6 +86,9 @@ export function totalsOf(rows) {
 /** @param {ChartColours} colours @param {number} number */
 const colourAt = (colours, number) => (number < 0 ? colours.bad : colours.series[number % colours.series.length]);
 
+/** Whether there is a value, and none beside it: a line would not show it. @param {(number | null)[]} values @param {number} at */
+export const standsAlone = (values, at) => values[at] !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null;
+
 /**
  * A chart as plotly takes it.
  * @param {MetricChart} chart @param {MetricRow[]} rows @param {ChartColours} colours
@@ -97,12 +100,11 @@ export function plotlyChart(chart, rows, colours) {
     y: line.values,
     name: line.name,
     type: chart.isBars ? "bar" : "scatter",
-    // A moment with calls before and after which there were none is a point.
     mode: chart.isBars ? undefined : line.isArea ? "lines" : "lines+markers",
     stackgroup: chart.isStacked ? "one" : undefined,
     fill: line.isArea && !chart.isStacked ? "tozeroy" : undefined,
     line: { color: colourAt(colours, line.colour), width: 1.6, shape: "linear" },
-    marker: { color: colourAt(colours, line.colour), size: 4 },
+    marker: { color: colourAt(colours, line.colour), size: chart.isBars ? undefined : line.values.map((_, at) => (standsAlone(line.values, at) ? 5 : 0)) },
     connectgaps: false,
     hovertemplate: `%{y:${chart.unit === "s" ? ".3~s}s" : `,.3~r} ${chart.unit}`}<extra>${line.name}</extra>`,
   }));
@@ -127,7 +129,7 @@ function layoutOf(colours, { hasLegend, isTime, isSeconds }) {
     hoverlabel: { bgcolor: colours.bg, bordercolor: colours.line, font: { color: colours.fg, size: 11 } },
     xaxis: { ...axis, type: isTime ? "date" : "category", showgrid: false, fixedrange: true, tickformat: isTime ? "%H:%M" : undefined, nticks: 6 },
     yaxis: { ...axis, rangemode: "tozero", fixedrange: true, nticks: 4, tickformat: isSeconds ? "~s" : ",~r", ticksuffix: isSeconds ? "s" : "" },
-    bargap: 0.1,
+    bargap: 0,
   };
 }
 
