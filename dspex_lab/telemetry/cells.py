@@ -10,7 +10,7 @@ import threading
 from dspex_lab.calls import TraceContext, new_id
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.telemetry import attributes as names
-from dspex_lab.telemetry.spans import Span, SpanStatus, current_trace, enter_trace, new_span_id
+from dspex_lab.telemetry.spans import Span, SpanStatus, current_trace, enter_trace, is_cancellation, new_span_id
 
 __all__ = ["Cells"]
 
@@ -56,7 +56,7 @@ class Cells:
             return None
         lines = self._source.strip().splitlines() or [""]
         shown = lines[0][:_MAX_SHOWN] + (" …" if len(lines) > 1 or len(lines[0]) > _MAX_SHOWN else "")
-        status: SpanStatus = "ok" if error is None else "cancelled" if isinstance(error, KeyboardInterrupt) else "error"
+        status: SpanStatus = "ok" if error is None else "cancelled" if is_cancellation(error) else "error"
         found = {
             names.KIND: "cell",
             names.CELL_NUMBER: number,

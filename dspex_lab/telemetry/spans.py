@@ -33,6 +33,7 @@ __all__ = [
     "current_trace",
     "enter_trace",
     "from_traceparent",
+    "is_cancellation",
     "new_span_id",
     "to_traceparent",
     "use_trace",
@@ -115,7 +116,7 @@ class ActiveSpan:
 
     def fail(self, error: BaseException) -> None:
         """Say that the work failed, and how; a cancelled one is no failure."""
-        if _is_cancellation(error):
+        if is_cancellation(error):
             self._status = "cancelled"
             return
         self._status = "error"
@@ -257,5 +258,6 @@ def from_traceparent(header: str) -> TraceContext | None:
     return TraceContext(match[1], match[2])
 
 
-def _is_cancellation(error: BaseException) -> bool:
+def is_cancellation(error: BaseException) -> bool:
+    """Whether somebody stopped it: that is no failure."""
     return isinstance(error, Cancelled | KeyboardInterrupt | GeneratorExit) or type(error).__name__ == "CancelledError"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from dspex_lab.calls import TraceContext
+from dspex_lab.errors import Cancelled
 from dspex_lab.telemetry import Cells, current_trace, use_trace
 from dspex_lab.testing import FakeClock
 
@@ -72,7 +73,12 @@ def test_what_runs_under_something_else_stays_there(cells: Cells) -> None:
 
 @pytest.mark.parametrize(
     ("error", "status", "kind"),
-    [(ValueError("no"), "error", "ValueError"), (KeyboardInterrupt(), "cancelled", None), (None, "ok", None)],
+    [
+        (ValueError("no"), "error", "ValueError"),
+        (KeyboardInterrupt(), "cancelled", None),
+        (Cancelled("no"), "cancelled", None),
+        (None, "ok", None),
+    ],
 )
 def test_how_a_cell_ended_is_its_status(
     cells: Cells, error: BaseException | None, status: str, kind: str | None
