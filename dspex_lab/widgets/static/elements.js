@@ -126,6 +126,10 @@ export class FieldView {
       },
       { signal, passive: true },
     );
+    // The same text may be too long for a narrower panel.
+    const watch = new ResizeObserver(() => this.look());
+    watch.observe(this.box);
+    signal.addEventListener("abort", () => watch.disconnect(), { once: true });
   }
 
   /** All of it. */

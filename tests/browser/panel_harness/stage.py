@@ -54,7 +54,9 @@ def open_stage(
         (THEMES / f"theme-{theme}-extension" / "index.css").read_text() if theme else ":root{color-scheme:light dark}"
     )
     told = json.dumps(state).replace("</", "<\\/")
-    body = "background: var(--jp-layout-color0); margin: 0; padding: 12px; font-family: var(--jp-ui-font-family)"
+    body = (
+        "background: var(--jp-layout-color0, Canvas); margin: 0; padding: 12px; font-family: var(--jp-ui-font-family)"
+    )
     page.set_content(
         f'<!doctype html><html lang="en"><head><title>Stage</title><style>{themed}\n{css}</style></head>'
         f'<body data-jp-theme-light="{str(theme == "light").lower()}" style="{body}">'
