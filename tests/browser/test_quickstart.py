@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.model,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.usefixtures("ended_host"),
 ]
 
 QUICKSTART = Path(__file__).parents[2] / "notebooks" / "01_quickstart.ipynb"
 #: The first cell that needs the host also starts it and loads the model.
-FIRST_RUN_S = 120.0
+FIRST_RUN_S = 240.0
 #: Longer than anybody would wait, so that only Cancel ends it.
 LONG = """%%pipeline essay --run topic="the sea"
 essay = chain_of_thought("topic -> essay: str", stream=True)
@@ -57,8 +57,9 @@ def panel(cell: Locator) -> Locator:
     return cell.locator(".dspex-run")
 
 
-def test_the_quickstart_runs_with_live_tokens(open_notebook: Callable[[Path], NotebookPage]) -> None:
-    """All cells run; the panel's text grows at least three times before the end; no cell fails."""
+def test_the_quickstart_runs_with_live_tokens_and_stays(open_notebook: Callable[[Path], NotebookPage]) -> None:
+    """All cells run; the panel's text grows at least three times before the end; no cell fails. After a save, the
+    kernel's end and a reload, the static result is still in the cell: a second run would take minutes on two cores."""
     notebook = open_notebook(QUICKSTART)
     pipeline = notebook.cell_with("%%pipeline")
     watch_text(notebook.page)
@@ -72,14 +73,6 @@ def test_the_quickstart_runs_with_live_tokens(open_notebook: Callable[[Path], No
     expect(notebook.output(pipeline).locator("table")).to_contain_text(re.compile("parallel|chain_of_thought"))
     pipeline.scroll_into_view_if_needed()
     notebook.screenshot("quickstart-done")
-
-
-def test_what_was_saved_is_seen_without_a_kernel(open_notebook: Callable[[Path], NotebookPage]) -> None:
-    """After a save, the kernel's end and a reload, the static result is still in the cell."""
-    notebook = open_notebook(QUICKSTART)
-    pipeline = notebook.cell_with("%%pipeline")
-    notebook.run_all()
-    notebook.wait_for_end(notebook.cell_with("%lab status"), timeout_s=FIRST_RUN_S)
     result = notebook.output(pipeline).locator("table").text_content()
     notebook.save()
     notebook.end_kernel()
