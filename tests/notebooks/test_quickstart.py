@@ -32,12 +32,12 @@ def test_the_reviews_are_whole() -> None:
 
 
 @pytest.mark.model
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("ended_host")
 def test_the_quickstart_runs(tmp_path: Path) -> None:
     """Every cell runs with the bundled model; results are typed; route, latency and tokens per second are printed."""
     command = [sys.executable, str(NOTEBOOKS / "run.py"), str(NOTEBOOKS / "01_quickstart.ipynb"), "--output"]
-    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=580, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert re.search(r"mood: (positive|negative|mixed)", done.stdout)
     assert re.search(r"stars: [1-5]\b", done.stdout)
