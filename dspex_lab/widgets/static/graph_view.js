@@ -94,7 +94,7 @@ export class GraphView {
     this.node.append(element("summary", "faint", "Graph"));
     const frame = this.node.appendChild(element("div", "graph-frame"));
     const picture = frame.appendChild(
-      shape("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": "The pipeline's steps" }),
+      shape("svg", { viewBox: `0 0 ${width} ${height}`, width, style: `--least: ${0.7 * width}px`, role: "group", "aria-label": "The pipeline's steps" }),
     );
     const arrow = newId("arrow");
     const defs = picture.appendChild(shape("defs", {}));
