@@ -14,7 +14,7 @@ from dspex_lab.pipelines import Batch, MapOptions, PastRun, Pipeline, Plan, Prog
 from dspex_lab.router import LabStatistics
 from dspex_lab.sessions import Session
 from dspex_lab.signatures import CompiledSignature, compile_signature
-from dspex_lab.telemetry import Observer, Trace
+from dspex_lab.telemetry import Observer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,6 @@ __all__ = [
     "start_run",
     "statistics",
     "template",
-    "trace",
     "traces",
     "validate",
     "when",
@@ -178,12 +177,6 @@ def traces(limit: int = 100) -> pd.DataFrame:
     """The latest traces of all notebooks, newest first: trace, name, started, duration_s, spans, errors. A trace is a
     cell with all that was begun in it, or a run outside of one."""
     return current_lab().traces(limit)
-
-
-def trace(trace_id: str) -> Trace:
-    """One trace by its id, or by that of a run in it: what took how long, as a waterfall. ``trace.spans`` are its
-    spans, ``trace.frame`` is a DataFrame of them. Raises ``ConfigurationError`` when there is none."""
-    return current_lab().trace(trace_id)
 
 
 def on(event: str, observer: Observer) -> Callable[[], None]:

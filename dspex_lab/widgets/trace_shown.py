@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dspex_lab import programs
+from dspex_lab.lab import current_lab
 from dspex_lab.telemetry.trace import Trace
 from dspex_lab.widgets.live_panel import LivePanel
 from dspex_lab.widgets.notebook import has_kernel
@@ -20,7 +20,7 @@ def trace(trace_id: str) -> Trace:
 
     if (shell := get_ipython()) is not None:
         teach(shell)
-    return programs.trace(trace_id)
+    return current_lab().trace(trace_id)
 
 
 def teach(shell: Any) -> None:
