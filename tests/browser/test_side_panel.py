@@ -110,7 +110,7 @@ def test_the_panel_is_used_by_keyboard(open_notebook: Callable[[list[str]], Note
     expect(runs.first).to_be_focused()
     traces.first.focus()
     notebook.page.keyboard.press("Enter")
-    waterfall = notebook.page.locator(".dspex-tab .dspex-trace")
+    waterfall = notebook.page.locator(".dspex-tab .dspex-waterfall")
     expect(waterfall).to_be_visible(timeout=LIMIT_MS)
     notebook.screenshot("side-panel-trace")
 

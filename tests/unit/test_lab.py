@@ -41,8 +41,8 @@ def backend() -> FakeBackend:
 
 
 @pytest.fixture
-def lab(backend: FakeBackend) -> Iterator[Lab]:
-    with Lab(backend=backend) as made:
+def lab(backend: FakeBackend, tmp_path: Path) -> Iterator[Lab]:
+    with Lab(Settings.create(runtime_dir=tmp_path), backend=backend) as made:
         before = use_lab(made)
         yield made
         use_lab(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from traitlets.config import Config
 from dspex_lab.calls import Usage
 from dspex_lab.lab import Lab, use_lab
 from dspex_lab.magics.extension import load
+from dspex_lab.settings import Settings
 from dspex_lab.testing import FakeBackend, FakeCall
 
 __all__ = ["STATUS", "backend", "cell", "lab", "shell"]
@@ -84,9 +86,9 @@ def backend() -> FakeBackend:
 
 
 @pytest.fixture
-def lab(backend: FakeBackend) -> Iterator[Lab]:
-    """The current lab."""
-    made = Lab(backend=backend)
+def lab(backend: FakeBackend, tmp_path: Path) -> Iterator[Lab]:
+    """The current lab, which knows no host and no traces of others."""
+    made = Lab(Settings.create(runtime_dir=tmp_path), backend=backend)
     before = use_lab(made)
     yield made
     use_lab(before)
