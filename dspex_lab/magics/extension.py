@@ -67,7 +67,7 @@ def _matcher(shell: InteractiveShell) -> Any:
     """A matcher for IPython's completer; it imports what it needs when Tab is pressed."""
 
     # A plain function: IPython asks matchers for their __qualname__, and all completion fails where one has none.
-    @context_matcher(priority=100, identifier=_MATCHER_ID)  # type: ignore[untyped-decorator]  # IPython's has no types
+    @context_matcher(priority=100, identifier=_MATCHER_ID)  # type: ignore[untyped-decorator]  # IPython has none on its decorator
     def match(context: CompletionContext) -> SimpleMatcherResult:
         from dspex_lab.magics.completion import complete
 

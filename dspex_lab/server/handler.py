@@ -41,7 +41,7 @@ class ApiHandler(APIHandler):
     def initialize(self, api: Api) -> None:
         self.api = api
 
-    async def prepare(self) -> None:  # type: ignore[override]  # as APIHandler's own
+    async def prepare(self) -> None:  # type: ignore[override]  # tornado calls it without the keyword that Jupyter's base adds
         """Authentication and XSRF are Jupyter's own; then the user's requests are counted."""
         await super().prepare()
         if self.current_user is None:

@@ -46,11 +46,8 @@ _FORMATS = frozenset(["date-time", "time", "date", "duration", "email", "hostnam
 class _Generator(GenerateJsonSchema):
     """pydantic's own, without its warnings about defaults that have no JSON form."""
 
-    ignored_warning_kinds = frozenset(  # type: ignore[assignment]  # pydantic's is a set, and only asked what is in it
-        {"skipped-choice", "non-serializable-default"}
-    )
-
     def generate(self, schema: CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
+        self.ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}
         return super().generate(schema, mode)
 
 

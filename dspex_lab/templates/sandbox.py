@@ -56,6 +56,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
+    @staticmethod
+    def concat(pieces: Iterable[str]) -> str:
+        """Called by Jinja2 to join what a template wrote."""
+        return _charged_concat(pieces)
+
     def __init__(self) -> None:
         super().__init__(undefined=StrictUndefined, autoescape=False, cache_size=0)
         for name in _NO_FILTERS:
@@ -65,7 +70,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         for name, function in list(self.filters.items()):
             self.filters[name] = _charged_filter(name, function)
         self.filters |= {"_made": _weighed, "_joined": _joined}
-        self.concat = _charged_concat  # type: ignore[method-assign]  # Jinja2 documents it as an attribute to set
 
     def tick(self) -> None:
         """Called by compiled templates at each turn of each loop."""

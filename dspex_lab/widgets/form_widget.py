@@ -16,7 +16,7 @@ from dspex_lab.widgets.subshells import answer_in_any_shell
 __all__ = ["FormWidget"]
 
 
-class FormWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget publishes no types
+class FormWidget(anywidget.AnyWidget):  # type: ignore[misc]  # a class of anywidget's, which has no py.typed, is Any to mypy
     """A form in the browser; what it shows is :func:`dspex_lab.widgets.form_state.form_message`."""
 
     _esm = read_module(STATIC / "form_panel.js")

@@ -18,7 +18,7 @@ from dspex_lab.widgets.subshells import answer_in_any_shell
 __all__ = ["LiveWidget", "make_widget"]
 
 
-class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget publishes no types
+class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]  # a class of anywidget's, which has no py.typed, is Any to mypy
     """A panel in the browser; :func:`make_widget` gives it its module and its styles."""
 
     state = traitlets.Dict().tag(sync=True)

@@ -44,6 +44,6 @@ def show(bundle: dict[str, Any], *, display_id: str, is_update: bool = False) ->
     if get_ipython() is None:
         sys.stdout.write(f"{bundle['text/plain']}\n")
         return
-    display(  # type: ignore[no-untyped-call]  # IPython publishes no types for it
+    display(  # type: ignore[no-untyped-call]  # IPython has no annotations on display()
         bundle, raw=True, display_id=display_id, update=is_update
     )

@@ -16,7 +16,7 @@ from dspex_lab.widgets.subshells import answer_in_any_shell
 __all__ = ["RunWidget"]
 
 
-class RunWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget publishes no types
+class RunWidget(anywidget.AnyWidget):  # type: ignore[misc]  # a class of anywidget's, which has no py.typed, is Any to mypy
     """A run's panel in the browser; what it shows is :func:`dspex_lab.widgets.panel_state.state_message`."""
 
     _esm = read_module(STATIC / "run_panel.js")

@@ -32,5 +32,5 @@ def display_trace(found: Trace) -> None:
     """Show the trace in the current cell. Without a front end that has widgets: ``NotImplementedError``, by which
     IPython takes the value's text."""
     if not has_kernel():
-        raise NotImplementedError
+        raise NotImplementedError  # to IPython: show it as you would without me
     LivePanel(trace_subject(lambda: (found.spans, False))).display()
