@@ -9,30 +9,14 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import anywidget
-import traitlets
-
 from dspex_lab.widgets.modules import STATIC, read_module, read_style
-from dspex_lab.widgets.subshells import answer_in_any_shell
+from dspex_lab.widgets.widget import Widget
 
 __all__ = ["LiveWidget", "make_widget"]
 
 
-class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]  # a class of anywidget's, which has no py.typed, is Any to mypy
+class LiveWidget(Widget):
     """A panel in the browser; :func:`make_widget` gives it its module and its styles."""
-
-    state = traitlets.Dict().tag(sync=True)
-
-    def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits)
-        #: Whether the page is heard while a cell runs.
-        self.is_heard_always = answer_in_any_shell(self.comm)
-
-    def close(self) -> None:
-        """Close the comm, and the one of the layout that ipywidgets gives to every widget."""
-        if self.comm is not None:
-            self.layout.close()
-        super().close()
 
 
 def make_widget(name: str, state: Mapping[str, Any]) -> LiveWidget:
