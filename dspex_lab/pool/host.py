@@ -116,7 +116,8 @@ class Host:
             await self._close()
 
     def stop(self) -> None:
-        """Leave: every worker ends, every call under way with it."""
+        """Leave: every worker ends, every call under way with it. From here on nobody is taken in or answered."""
+        self._is_leaving = True
         self._stopping.set()
 
     async def _watch(self) -> None:
