@@ -207,8 +207,8 @@ class Lab:
         outside of one. Starts no host."""
         return self._traces().table(limit)
 
-    def trace(self, trace_id: str) -> Trace:
-        """One trace by its id, or by that of a run in it; the beginning of the id will do. Raises
+    def trace(self, trace_id: str | None = None) -> Trace:
+        """One trace by its id, or by that of a run in it; the beginning of the id will do. None: the latest. Raises
         ``ConfigurationError`` when there is none."""
         return self._traces().find(trace_id)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dspex_lab.errors import ConfigurationError
-from dspex_lab.lab import Lab, current_lab
+from dspex_lab.lab import current_lab
 from dspex_lab.telemetry.attributes import RUN_ID
 from dspex_lab.telemetry.spans import Span
 from dspex_lab.widgets.live_panel import LivePanel
@@ -36,7 +36,7 @@ def show_trace(trace_id: str | None = None) -> None:
     """Show a trace as a waterfall, by its id or that of a run in it, or by what that begins with; None: the latest. It
     grows while a run of it is under way here. Raises ``ConfigurationError`` when there is none."""
     lab = current_lab()
-    wanted = trace_id or _latest(lab)
+    wanted = trace_id or lab.trace().trace_id
 
     def read() -> tuple[Sequence[Span], bool]:
         under_way = {run.id for run in lab.launcher.runs if not run.state.is_over}
@@ -50,12 +50,3 @@ def show_trace(trace_id: str | None = None) -> None:
         return spans, is_asked_for or any(span.attributes.get(RUN_ID) in under_way for span in spans)
 
     LivePanel(trace_subject(read, clock=lab.clock)).display()
-
-
-def _latest(lab: Lab) -> str:
-    found = lab.traces(1)
-    if not len(found):
-        raise ConfigurationError(
-            "Nothing was traced yet.", "trace", hint="Every run of a program or a pipeline is; lab.traces() lists them."
-        )
-    return str(found["trace"].iloc[0])

@@ -13,9 +13,10 @@ from dspex_lab.widgets.trace_panel import trace_subject
 __all__ = ["display_trace", "teach", "trace"]
 
 
-def trace(trace_id: str) -> Trace:
-    """One trace by its id, or by that of a run in it: what took how long, as a waterfall. ``trace.spans`` are its
-    spans, ``trace.frame`` is a DataFrame of them. Raises ``ConfigurationError`` when there is none."""
+def trace(trace_id: str | None = None) -> Trace:
+    """One trace by its id, or by that of a run in it: what took how long, as a waterfall; the latest where none is
+    named. ``trace.spans`` are its spans, ``trace.frame`` is a DataFrame of them. Raises ``ConfigurationError`` when
+    there is none."""
     from IPython import get_ipython
 
     if (shell := get_ipython()) is not None:
