@@ -11,7 +11,7 @@ from dspex_lab.errors import ConfigurationError
 from dspex_lab.lab import current_lab
 from dspex_lab.telemetry.attributes import RUN_ID
 from dspex_lab.telemetry.spans import Span
-from dspex_lab.widgets.live_panel import LivePanel
+from dspex_lab.widgets.live_shown import show_live
 from dspex_lab.widgets.metrics_panel import metrics_subject
 from dspex_lab.widgets.pools_panel import pools_subject
 from dspex_lab.widgets.trace_panel import trace_subject
@@ -21,7 +21,8 @@ __all__ = ["show_metrics", "show_pools", "show_trace"]
 
 def show_pools() -> None:
     """Show the pools live: workers and their states, queues, memory, CPU, crashes; resize, restart, start, logs."""
-    LivePanel(pools_subject(current_lab())).display()
+    lab = current_lab()
+    show_live(lab, pools_subject(lab))
 
 
 def show_metrics() -> None:
@@ -29,7 +30,8 @@ def show_metrics() -> None:
 
     The charts are plotly's where it is installed (``pip install 'dspex-lab[plot]'``), plain lines elsewhere.
     """
-    LivePanel(metrics_subject(current_lab())).display()
+    lab = current_lab()
+    show_live(lab, metrics_subject(lab))
 
 
 def show_trace(trace_id: str | None = None) -> None:
@@ -49,4 +51,4 @@ def show_trace(trace_id: str | None = None) -> None:
             return (), True  # none of its spans has ended yet
         return spans, is_asked_for or any(span.attributes.get(RUN_ID) in under_way for span in spans)
 
-    LivePanel(trace_subject(read, clock=lab.clock)).display()
+    show_live(lab, trace_subject(read, clock=lab.clock))

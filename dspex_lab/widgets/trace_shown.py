@@ -6,7 +6,7 @@ from typing import Any
 
 from dspex_lab.lab import current_lab
 from dspex_lab.telemetry.trace import Trace
-from dspex_lab.widgets.live_panel import LivePanel
+from dspex_lab.widgets.live_shown import show_live
 from dspex_lab.widgets.notebook import has_kernel
 from dspex_lab.widgets.trace_panel import trace_subject
 
@@ -34,4 +34,4 @@ def display_trace(found: Trace) -> None:
     IPython takes the value's text."""
     if not has_kernel():
         raise NotImplementedError  # to IPython: show it as you would without me
-    LivePanel(trace_subject(lambda: (found.spans, False))).display()
+    show_live(current_lab(), trace_subject(lambda: (found.spans, False)))
