@@ -18,6 +18,7 @@ import anyio
 from anyio.from_thread import BlockingPortal
 
 from dspex_lab.errors import HostUnavailable, LabError
+from dspex_lab.errors.interrupts import shown_briefly
 from dspex_lab.threads import Threads
 
 __all__ = ["Portal"]
@@ -54,8 +55,10 @@ class Portal:
         future = self.start(function, *args)
         try:
             return future.result()
-        except BaseException:
+        except BaseException as error:
             future.cancel()
+            if isinstance(error, KeyboardInterrupt):
+                shown_briefly(error)
             raise
 
     def start(self, function: Callable[..., Awaitable[T]], *args: object) -> Future[T]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from dspex_lab.errors.foreign import repr_of
 from dspex_lab.errors.users_code import is_users_file
 
-__all__ = ["LabError"]
+__all__ = ["LabError", "users_line"]
 
 #: What lies deeper in an error's values is cut: what holds itself would have no end.
 _MAX_DEPTH = 50
@@ -37,7 +37,7 @@ class LabError(Exception):
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback: the message, the user's own line, the hint."""
         shows_place = getattr(self, "line", None) is not None or bool(getattr(self, "where", ""))
-        own_line = "" if shows_place else _own_line(self.__traceback__)
+        own_line = "" if shows_place else users_line(self.__traceback__)
         lines = f"{type(self).__name__}: {self}".split("\n")
         # The place stands behind the details and before the hint.
         end = len(lines) - (self.hint.count("\n") + 1 if self.hint else 0)
@@ -48,7 +48,7 @@ class LabError(Exception):
         return _told(self, 0)
 
 
-def _own_line(trace: TracebackType | None) -> str:
+def users_line(trace: TracebackType | None) -> str:
     """The innermost line of the user's own code that ``trace`` passed through, as text; "" when there is none."""
     frames = [
         frame

@@ -21,7 +21,8 @@ _PACKAGES = frozenset({"site-packages", "dist-packages"})
 def is_users_file(file: str) -> bool:
     """Whether ``file``, as a frame names it, is the user's own code: a cell, or a file that nobody installed."""
     if file.startswith("<"):
-        return not file.startswith("<frozen")
+        # Frozen modules, and what Python's own library makes as text, as the methods of dataclasses.
+        return not file.startswith(("<frozen", "<string>"))
     path = Path(file)
     return _PACKAGES.isdisjoint(path.parts) and not any(map(path.is_relative_to, _foreign_folders()))
 

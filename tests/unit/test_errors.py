@@ -181,6 +181,7 @@ def test_what_was_installed_is_not_the_users(module: ModuleType) -> None:
     assert not is_users_file(str(module.__file__))
 
 
-def test_frames_of_python_itself_are_not_the_users() -> None:
-    """Modules that are frozen into Python have no file."""
-    assert not is_users_file("<frozen runpy>")
+@pytest.mark.parametrize("file", ["<frozen runpy>", "<string>"])
+def test_frames_of_python_itself_are_not_the_users(file: str) -> None:
+    """Modules that are frozen into Python, and what its library makes as text."""
+    assert not is_users_file(file)

@@ -88,9 +88,10 @@ def test_an_interrupt_ends_the_wait_and_the_work(portal: Portal, monkeypatch: py
         return future
 
     monkeypatch.setattr(portal, "start", start)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         portal.run(wait)
     assert ended.wait(5)
+    assert "test_portal.py" in str(caught.value.__dict__["_render_traceback_"]())
 
 
 def test_closing_cancels_what_runs() -> None:
