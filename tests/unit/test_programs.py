@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,6 +42,19 @@ def test_every_public_function_is_a_name_of_the_package() -> None:
     """What ``import dspex_lab as lab`` offers is what stands here."""
     public = set(programs.__all__) - {"start_batch", "start_run"}
     assert {name for name in public if getattr(dspex_lab, name) is not getattr(programs, name)} == set()
+
+
+def test_tab_offers_public_names_only() -> None:
+    """What the package imports for itself is not among them."""
+    assert sorted(dir(dspex_lab)) == sorted(dspex_lab.__all__)
+
+
+def test_every_public_function_says_what_it_raises() -> None:
+    """Or that it raises nothing that one could do something about."""
+    harmless = {"current_lab", "runs", "show_metrics", "show_pools", "statistics", "traces", "use_lab"}
+    functions = [name for name in dspex_lab.__all__ if inspect.isfunction(getattr(dspex_lab, name))]
+    silent = [name for name in functions if "raise" not in (inspect.getdoc(getattr(dspex_lab, name)) or "").lower()]
+    assert {name for name in silent if not name.endswith("load_ipython_extension")} - harmless == set()
 
 
 def test_making_a_program_needs_no_lab() -> None:
