@@ -81,10 +81,16 @@ _READERS: dict[str, _Form] = {form.name: form for form in _FORMS.values()}
 
 
 def register_wire_type(
-    kind: type, *, to_wire: Callable[[Any], Any] | None = None, from_wire: Callable[[Any], Any] | None = None
+    kind: Any, *, to_wire: Callable[[Any], Any] | None = None, from_wire: Callable[[Any], Any] | None = None
 ) -> None:
     """Let values of ``kind`` travel. Enums, dataclasses, pydantic models and :class:`Serializable` classes need no
-    functions; for other classes ``to_wire`` makes plain data of a value and ``from_wire`` the value of the data."""
+    functions; for other classes ``to_wire`` makes plain data of a value and ``from_wire`` the value of the data. Raises
+    ``ValidationError`` for what is no class, or needs them."""
+    if not isinstance(kind, type):
+        raise ValidationError(
+            f"What travels is told by its class, and this is a {type(kind).__name__}.",
+            hint=f"register_wire_type({type(kind).__name__}, ...)",
+        )
     form = _own_form(kind)
     if to_wire is not None and from_wire is not None:
         form = _Form(_name(kind), kind, to_wire, from_wire)

@@ -174,6 +174,8 @@ def test_type_that_cannot_be_registered_alone_is_refused() -> None:
     """A class that does not explain itself needs its two functions."""
     with pytest.raises(ValidationError, match="two functions"):
         register_wire_type(Odd)
+    with pytest.raises(ValidationError, match="by its class"):
+        register_wire_type(Odd("x"))
 
 
 @pytest.mark.parametrize(
