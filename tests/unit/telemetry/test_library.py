@@ -148,3 +148,11 @@ def test_the_latest_are_found_without_reading_all(store: TraceStore) -> None:
     )
     assert [one.name for one in store.traces(2)] == ["orphan", "root"]
     assert [one.name for one in store.traces()] == ["orphan", "root", "cell [1]"]
+
+
+def test_a_trace_that_is_dropped_while_one_looks_is_left_out(
+    store: TraceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host prunes its store while notebooks read it."""
+    monkeypatch.setattr(store, "_latest", lambda limit: ["9" * 32, CELL])
+    assert [one.trace_id for one in store.traces()] == [CELL]
