@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from dspex_lab import pipelines
+from dspex_lab.errors import ConfigurationError, ValidationError
 from dspex_lab.lab import current_lab
 from dspex_lab.pipelines import Batch, MapOptions, PastRun, Pipeline, Plan, Program, Run, RunResult, Step, run_table
 from dspex_lab.router import LabStatistics
@@ -69,16 +70,31 @@ def signature(source: str, *, name: str = "Signature", namespace: Mapping[str, A
 
 
 def validate(
-    data: Mapping[str, Any],
+    data: Any,
     against: Any,
     *,
     side: Literal["inputs", "outputs"] = "outputs",
     namespace: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """``data`` with the types of one side of the signature. Raises ``ValidationError``, one entry for each fault."""
-    validator = compile_signature(against, namespace=namespace).validator
-    check = validator.validate_inputs if side == "inputs" else validator.validate_outputs
-    return dict(check(dict(data)))
+    """``data`` with the types of one side of the signature. Raises ``ValidationError``, one entry for each fault, and
+    ``ConfigurationError`` for another ``side``."""
+    compiled = compile_signature(against, namespace=namespace)
+    checks = {"inputs": compiled.validator.validate_inputs, "outputs": compiled.validator.validate_outputs}
+    if side not in checks:
+        raise ConfigurationError(
+            f"A signature has no side {side!r}.",
+            "side",
+            "inputs or outputs",
+            str(side),
+            hint='side="inputs" checks those.',
+        )
+    if not isinstance(data, Mapping):
+        example = ", ".join(f'"{one.name}": ...' for one in getattr(compiled, side))
+        raise ValidationError(
+            f"What is to be checked is a {type(data).__name__}, and no mapping of names to values.",
+            hint=f"Write {{{example}}}.",
+        )
+    return dict(checks[side](dict(data)))
 
 
 def predict(signature: Any, **options: Any) -> Program:

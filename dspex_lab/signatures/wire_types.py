@@ -156,7 +156,10 @@ def _write(value: Any) -> Any:
     if value is None or kind in (bool, float, str, bytes):
         return value
     if kind is int:
-        return value if value in _INT_RANGE else _tagged("int", str(value))
+        # Python writes no longer number down in decimals, and reads none.
+        return (
+            value if value in _INT_RANGE else _tagged("int", str(value) if value.bit_length() < 4_096 else hex(value))
+        )
     if kind is list:
         return [_write(part) for part in value]
     if kind is dict:
@@ -206,7 +209,7 @@ def _read(data: Any, readers: Mapping[str, _Form]) -> Any:
 _CONTAINERS: dict[str, Callable[[Any], Any]] = {
     "dict": dict,
     "frozenset": frozenset,
-    "int": int,
+    "int": lambda text: int(text, 0),
     "set": set,
     "tuple": tuple,
 }

@@ -11,6 +11,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
+from dspex_lab.errors import HostUnavailable, LabError
 from dspex_lab.portal import Portal
 
 
@@ -109,8 +110,17 @@ def test_run_on_its_own_loop_is_an_error(portal: Portal) -> None:
     async def wait_for_myself() -> None:
         portal.call_soon(lambda: None)
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(LabError, match=r"event loop.*\n.*await"):
         portal.run(wait_for_myself)
+
+
+def test_a_closed_one_says_so() -> None:
+    """Whatever is asked of it, with a hint."""
+    portal = Portal()
+    portal.close()
+    for ask in (portal.run, portal.start, portal.call_soon):
+        with pytest.raises(HostUnavailable, match=r"closed.*\n.*Lab\(\)"):
+            ask(add, 2, 3)
 
 
 FORK = """

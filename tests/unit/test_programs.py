@@ -119,3 +119,28 @@ def test_runs_are_found_again() -> None:
     [found] = programs.runs(limit=1)["id"]
     assert run.id.startswith(found)
     assert programs.run(found) is run
+
+
+@pytest.mark.parametrize("data", ["a text", None, [1, 2]], ids=repr)
+def test_what_is_no_mapping_is_told(data: Any) -> None:
+    """With the names that there are."""
+    with pytest.raises(ValidationError, match="no mapping") as caught:
+        programs.validate(data, "text -> stars: int")
+    assert caught.value.hint == 'Write {"stars": ...}.'
+
+
+def test_a_side_that_is_none_is_no_side() -> None:
+    """A slip checks nothing in silence."""
+    wrong: Any = "output"
+    with pytest.raises(ConfigurationError, match="no side 'output'"):
+        programs.validate({"stars": 1}, "text -> stars: int", side=wrong)
+
+
+@pytest.mark.parametrize(
+    ("event", "observer", "words"),
+    [("router.rety", print, "Did you mean 'router.retry'"), (5, print, "No event"), ("token", "print", "a function")],
+)
+def test_what_cannot_be_heard_is_told_at_once(event: Any, observer: Any, words: str) -> None:
+    """An event that is none, and an observer that cannot be called."""
+    with pytest.raises(ConfigurationError, match=words):
+        programs.on(event, observer)

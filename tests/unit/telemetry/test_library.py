@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +77,28 @@ def test_what_is_none_or_several_is_told(path: Path, wanted: str, words: str) ->
     with pytest.raises(ConfigurationError, match=words) as caught:
         TraceLibrary(path).find(wanted)
     assert caught.value.hint
+
+
+@pytest.mark.usefixtures("store")
+def test_the_latest_is_found_without_an_id(path: Path) -> None:
+    """Where there is none, that is said."""
+    assert TraceLibrary(path).find().trace_id == CELL
+    with pytest.raises(ConfigurationError, match="Nothing was traced yet"):
+        TraceLibrary(path.with_name("none")).find()
+
+
+@dataclass
+class AnyRun:
+    """What a user has in hand."""
+
+    id: str = RUN
+
+
+@pytest.mark.parametrize(("wanted", "hint"), [(AnyRun(), r"run\.id"), (5, r"traces\(\)")])
+def test_what_is_no_id_is_told(path: Path, wanted: Any, hint: str) -> None:
+    """A run in the place of its id, for one."""
+    with pytest.raises(ConfigurationError, match=hint):
+        TraceLibrary(path).find(wanted)
 
 
 def test_without_a_store_there_is_what_was_not_told(path: Path) -> None:
