@@ -22,7 +22,7 @@ from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
 from dspex_lab.observer import HostObserver
-from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run
+from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run, RunDesk
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
 from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router, local_mark
@@ -32,7 +32,7 @@ from dspex_lab.shelf import Shelf
 from dspex_lab.telemetry import Cells, Recorder, Trace, TraceLibrary
 from dspex_lab.telemetry.events import EventHub, Observer
 from dspex_lab.telemetry.host_view import HostView
-from dspex_lab.wire.messages import RUN_CANCEL, Notice
+from dspex_lab.wire.messages import Notice
 
 __all__ = ["Lab", "cell_ended", "cells", "current_lab", "use_lab", "warm_up"]
 
@@ -95,6 +95,7 @@ class Lab:
             recorder=self.recorder,
             place=cells.place,
         )
+        self._desk = RunDesk(self.launcher, self.backend.request)
         self._telling = self.portal.start(self.recorder.serve, self.backend.tell)
         self.batches = BatchStarter(
             self.portal,
@@ -115,8 +116,7 @@ class Lab:
 
     def _heed(self, notice: Notice) -> None:
         """Do what the host passes on from a panel elsewhere."""
-        if notice.name == RUN_CANCEL:
-            self.launcher.cancel(str(notice.attributes.get("run_id")))
+        self._desk.heed(notice.name, notice.attributes)
 
     def _result_caches(self) -> ResultCaches:
         settings = self.settings

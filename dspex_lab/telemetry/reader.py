@@ -28,7 +28,8 @@ _MAX_SPANS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run of a pipeline; ``started_at`` in epoch seconds. "running" also means: its end was never told."""
+    """One run of a pipeline; ``started_at`` in epoch seconds. "running", and "waiting" for an answer of people's, also
+    mean: its end was never told."""
 
     run_id: str
     pipeline: str
@@ -37,6 +38,11 @@ class RunRecord:
     duration_s: float | None
     trace_id: str | None
     attributes: Mapping[str, Any]
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether its end was not told."""
+        return self.status in ("running", "waiting")
 
 
 class TraceReader:
