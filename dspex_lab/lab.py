@@ -101,6 +101,7 @@ class Lab:
             self.portal,
             self.router,
             BatchStore(settings.journal_file, max_age_days=settings.journal_max_age_days, clock=self.clock),
+            recorder=self.recorder,
         )
         self.history = History(self.launcher, self.journal, self._find_plan)
         #: What stands in the page and needs this kernel: panels and forms.
