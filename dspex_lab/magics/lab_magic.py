@@ -15,7 +15,6 @@ from dspex_lab.errors import ConfigurationError
 from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics import help as help_texts
 from dspex_lab.magics.panel_commands import show_panel
-from dspex_lab.magics.trace_commands import show_trace, show_traces
 from dspex_lab.pipelines import run_table
 from dspex_lab.settings import PoolSpec
 
@@ -112,8 +111,8 @@ def _setting(text: str) -> tuple[str, Any]:
     return name, value
 
 
-#: So many runs are shown; lab.runs() has them all.
-_SHOWN_RUNS = 50
+#: So many runs and traces are shown; lab.runs() and lab.traces() have them all.
+_SHOWN = 50
 _NO_HOST = "No pool host runs; the first call starts one, and so does %lab start."
 _NO_TRACE = "Nothing was traced yet; every run of a program or pipeline is."
 _SECRETS = frozenset({"api_key", "key", "apikey", "token", "secret", "password"})
@@ -197,20 +196,19 @@ def _jobs(*arguments: str) -> Any:
 
 def _runs(*arguments: str) -> Any:
     _takes("no argument", arguments, 0)
-    records = current_lab().history.records(limit=_SHOWN_RUNS)
+    records = current_lab().history.records(limit=_SHOWN)
     return run_table(records) if records else Text("No run was written down yet.")
 
 
 def _traces(*arguments: str) -> Any:
     _takes("no argument", arguments, 0)
-    table = show_traces()
-    return Text(_NO_TRACE) if table is None else table
+    table = current_lab().traces(_SHOWN)
+    return table if len(table) else Text(_NO_TRACE)
 
 
 def _trace(*arguments: str) -> Any:
     _takes("at most one id, of a trace or a run", arguments, 0, 1)
-    trace = show_trace(arguments[0] if arguments else None)
-    return Text(_NO_TRACE) if trace is None else trace
+    return current_lab().trace(*arguments)
 
 
 def _logs(*arguments: str) -> Any:

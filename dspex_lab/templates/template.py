@@ -43,7 +43,7 @@ class Template:
 
     def render(
         self,
-        context: Mapping[str, Any] | None = None,
+        context: Any = None,
         *,
         limits: TemplateLimits | None = None,
         clock: Clock | None = None,
@@ -53,6 +53,11 @@ class Template:
         Raises ``TemplateError``, with the line, for a variable that is not there, for an operation that fails or is
         not allowed, and when a limit is reached.
         """
+        if context is not None and not hasattr(context, "keys"):
+            raise TemplateError(
+                f"The context is a mapping of names to values, not a {type(context).__name__}.",
+                hint='For example {"name": "Ada"}.',
+            )
         values = dict(context or {})
         budget = Budget(limits or TemplateLimits(), (clock or SystemClock()).monotonic)
         token = current_budget.set(budget)
@@ -68,9 +73,17 @@ class Template:
             current_budget.reset(token)
 
 
-@functools.lru_cache(maxsize=512)
-def compile_template(text: str) -> Template:
+def compile_template(text: Any) -> Template:
     """Compile ``text`` (Jinja2); cached by content. Raises ``TemplateError`` with the line."""
+    if not isinstance(text, str):
+        raise TemplateError(
+            f"A template is a text, not a {type(text).__name__}.", hint='For example "Hello {{ name }}".'
+        )
+    return _compiled_once(text)
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled_once(text: str) -> Template:
     try:
         return _compile(text)
     except TemplateError as error:
@@ -105,13 +118,14 @@ def _compile(text: str) -> Template:
 
 def render_template(
     template: str | Template,
-    context: Mapping[str, Any] | None = None,
+    context: Any = None,
     *,
     limits: TemplateLimits | None = None,
     clock: Clock | None = None,
 ) -> str:
-    """Render a template, or the text of one, with ``context``; see :meth:`Template.render`."""
-    compiled = compile_template(template) if isinstance(template, str) else template
+    """Render a template, or the text of one, with ``context``, a mapping of names to values. Raises ``TemplateError``,
+    as :meth:`Template.render` does."""
+    compiled = template if isinstance(template, Template) else compile_template(template)
     return compiled.render(context, limits=limits, clock=clock)
 
 

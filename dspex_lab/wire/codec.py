@@ -16,8 +16,8 @@ import msgspec
 
 from dspex_lab.calls import Code
 from dspex_lab.errors import ProtocolError, ValidationError
+from dspex_lab.errors.foreign import repr_of, text_of
 from dspex_lab.wire import tables
-from dspex_lab.wire.foreign import repr_of, text_of
 
 __all__ = ["decode", "encode"]
 

@@ -141,6 +141,19 @@ def test_closing_twice_does_no_harm() -> None:
     assert "[closed" in repr(lab)
 
 
+def test_all_of_a_lab_ends_though_one_part_of_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails at the end leaves no thread behind; its error is raised."""
+
+    def fail() -> None:
+        raise OSError("full")
+
+    lab = Lab(backend=FakeBackend())
+    monkeypatch.setattr(lab.batches, "close", fail)
+    with pytest.raises(OSError, match="full"):
+        lab.close()
+    assert lab.portal.is_closed
+
+
 def test_a_closed_lab_says_so(backend: FakeBackend) -> None:
     """Whatever is asked of it is HostUnavailable with a hint; warming it up is nothing."""
     lab = Lab(backend=backend)
@@ -343,7 +356,7 @@ def test_observers_hear_of_what_happens_and_one_that_fails_is_detached(
     double(q=2)
     assert heard == ["run.start", "run.end"]
     assert caplog.text.count("was detached") == 1
-    with pytest.raises(ValueError, match=r"run\.start"):
+    with pytest.raises(ConfigurationError, match=r"Did you mean 'run\."):
         lab_api.on("run.begin", broken)
 
 

@@ -77,8 +77,8 @@ def test_a_pause_is_drawn_as_a_pause() -> None:
 def test_a_run_is_summed_over_its_steps() -> None:
     """Tokens, cost and retries of a run are those of its steps; a cost that nobody knows is None."""
     steps = [
-        StepMetrics("a", "succeeded", 1.0, Usage(10, 5, 0.25, 1), retries=1),
-        StepMetrics("b", "succeeded", 2.0, Usage(1, 2, None, 1)),
+        ("a", StepMetrics("a", "succeeded", 1.0, Usage(10, 5, 0.25, 1), retries=1)),
+        ("b", StepMetrics("b", "succeeded", 2.0, Usage(1, 2, None, 1))),
     ]
     run = run_message("r1", "support", "succeeded", started_at=1.0, duration_s=3.0, steps=steps)
     assert (run["input_tokens"], run["output_tokens"], run["cost"], run["retries"]) == (11, 7, 0.25, 1)

@@ -204,6 +204,33 @@ def test_nothing_listens() -> None:
 
 
 @pytest.mark.model
+def test_a_short_prompt_does_not_wipe_out_a_long_one() -> None:
+    """Prompts that begin alike but go on otherwise keep to slots of their own; the same one again is hardly read."""
+    server = LlamaServer(find_local_model("local/smollm2-135m"), slots=2, context_tokens=1024)
+    long = "The review is about a camera: " + "it takes good pictures, " * 30
+    try:
+        assert tokens_read(server, long) > 150
+        assert tokens_read(server, "The review is about a camera: it is good.") > 5
+        assert tokens_read(server, f"{long} indeed.") < 20
+    finally:
+        server.close()
+
+
+def tokens_read(server: LlamaServer, prompt: str) -> int:
+    """How many tokens of ``prompt`` had to be read."""
+    read = 0
+
+    def take(chunk: dict[str, Any]) -> bool:
+        nonlocal read
+        read = chunk.get("timings", {}).get("prompt_n", read)
+        return False
+
+    body = {"messages": [{"role": "user", "content": prompt}], "max_tokens": 1, "timings_per_token": True}
+    server.generate(body, take)
+    return read
+
+
+@pytest.mark.model
 async def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     """Loading and answering writes nothing to standard error."""
     engine = LlamaCppEngine(slots=1, context_tokens=512)
