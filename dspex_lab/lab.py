@@ -358,6 +358,8 @@ class Lab:
 
 _lock = threading.Lock()
 _current: Lab | None = None
+# In a fork nobody gives back what another thread had taken: the lab that was just being made.
+os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
 
 
 def current_lab() -> Lab:
