@@ -25,7 +25,7 @@ from dspex_lab.observer import HostObserver
 from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run, RunDesk
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
-from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router, local_mark
+from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router, load_call, local_mark
 from dspex_lab.sessions import Session
 from dspex_lab.settings import PoolSpec, Settings, api_key_for
 from dspex_lab.shelf import Shelf
@@ -101,6 +101,7 @@ class Lab:
             self.portal,
             self.router,
             BatchStore(settings.journal_file, max_age_days=settings.journal_max_age_days, clock=self.clock),
+            recorder=self.recorder,
         )
         self.history = History(self.launcher, self.journal, self._find_plan)
         #: What stands in the page and needs this kernel: panels and forms.
@@ -145,7 +146,8 @@ class Lab:
         return self.status()
 
     def start_in_background(self) -> None:
-        """Connect to the host while the user goes on typing; what goes wrong shows with the first call."""
+        """Connect to the host, and load the model that is the default if it is a local one, while the user goes on
+        typing; what goes wrong shows with the first call."""
         if not self._is_closed:
             future = self.portal.start(self._warm_up)
             future.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -155,6 +157,9 @@ class Lab:
         for spec in self.settings.pools:
             if spec.min_ready:
                 await self.backend.request("pools.start", name=spec.name)
+        call = load_call(self.lm, self.settings)
+        if call is not None:
+            await self.backend.submit(call).result()
 
     def stop(self) -> None:
         """End the host with all its workers, if there is one; the next call starts another."""

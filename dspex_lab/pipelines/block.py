@@ -20,8 +20,8 @@ __all__ = ["Block", "PlanInput", "PlanStep", "PlanWarning"]
 @dataclass(frozen=True, slots=True)
 class PlanStep:
     """One step in its place. ``sources`` holds, for each field that it reads, the index of the sibling whose value it
-    takes (a field that is not there comes from around the block); ``needs`` are those siblings. ``is_straight``: it is
-    a plain function, of which nothing special is asked."""
+    takes (a field that is not there comes from around the block); ``needs`` are those siblings. ``straight`` is the
+    step where it is a plain function, of which nothing special is asked."""
 
     name: str
     path: StepPath
@@ -34,14 +34,15 @@ class PlanStep:
     blocks: tuple[Block, ...] = ()
     read_names: tuple[str, ...] = field(init=False, compare=False, repr=False)
     write_names: tuple[str, ...] = field(init=False, compare=False, repr=False)
-    is_straight: bool = field(init=False, compare=False, repr=False)
+    straight: Leaf | None = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         # Asked for at every step of every run.
         step, put = self.step, object.__setattr__
         put(self, "read_names", tuple(dict.fromkeys(one.name for one in self.reads)))
         put(self, "write_names", tuple(one.name for one in self.writes))
-        put(self, "is_straight", isinstance(step, Leaf) and may_be_straight(step.operation, step.options))
+        is_straight = isinstance(step, Leaf) and may_be_straight(step.operation, step.options)
+        put(self, "straight", step if is_straight else None)
 
     @property
     def kind(self) -> str:
@@ -63,6 +64,14 @@ class Block:
     writes: tuple[Write, ...]
     last: Mapping[str, int]
     needed_by: tuple[tuple[int, ...], ...]
+    #: How many others each step waits for, and those that wait for none.
+    waits_for: tuple[int, ...] = field(init=False, compare=False, repr=False)
+    first: tuple[int, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        waits_for = tuple([len(one.needs) for one in self.steps])
+        object.__setattr__(self, "waits_for", waits_for)
+        object.__setattr__(self, "first", tuple([index for index, count in enumerate(waits_for) if count == 0]))
 
     def __iter__(self) -> Iterator[PlanStep]:
         """Every step, each before those inside it."""
@@ -73,8 +82,7 @@ class Block:
 
     def order(self) -> Iterator[int]:
         """The block's own steps by index, each after what it needs."""
-        waiting = [len(one.needs) for one in self.steps]
-        ready = [index for index, count in enumerate(waiting) if count == 0]
+        waiting, ready = list(self.waits_for), list(self.first)
         while ready:
             index = ready.pop()
             yield index

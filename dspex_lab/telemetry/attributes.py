@@ -44,6 +44,10 @@ __all__ = [
     "RETRY_WAIT_S",
     "ROUTE",
     "ROUTE_REASON",
+    "ROW",
+    "ROWS",
+    "ROWS_FAILED",
+    "ROWS_LEFT_OUT",
     "RUN_ID",
     "STATUS",
     "STEP",
@@ -92,6 +96,10 @@ CACHE_HIT: Final = "dspex.cache.hit"
 RETRIES: Final = "dspex.retries"
 RETRY_REASON: Final = "dspex.retry.reason"  # the type of the error before it
 RETRY_WAIT_S: Final = "dspex.retry.wait_s"
+ROW: Final = "dspex.batch.row"  # its place in the batch, from 0
+ROWS: Final = "dspex.batch.rows"  # those that are done
+ROWS_FAILED: Final = "dspex.batch.rows.failed"
+ROWS_LEFT_OUT: Final = "dspex.batch.rows.left_out"  # those that have no span
 INPUTS: Final = "dspex.inputs"
 OUTPUTS: Final = "dspex.outputs"
 
