@@ -199,27 +199,6 @@ def test_the_current_lab_is_made_anew_when_it_was_closed() -> None:
         use_lab(outer)
 
 
-FORK = """
-import os, signal
-from dspex_lab import lab
-
-with lab._lock:  # as another thread has it while it makes the lab
-    pid = os.fork()
-    if not pid:
-        signal.alarm(30)
-        lab.current_lab().close()
-        print("made", flush=True)
-        os._exit(0)
-print(os.waitpid(pid, 0)[1])
-"""
-
-
-def test_a_fork_makes_its_own_lab_while_another_is_being_made() -> None:
-    """A thread that warms the lab up does not come along, and neither does its lock."""
-    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.stdout.split(), done.stderr) == (["made", "0"], "")
-
-
 def test_threads_that_ask_first_get_one_lab() -> None:
     """However many ask at once, one lab is made."""
     outer = use_lab(None)
