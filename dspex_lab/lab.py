@@ -23,6 +23,7 @@ from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
 from dspex_lab.observer import HostObserver
 from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run, RunDesk
+from dspex_lab.pool.logs import tail
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
 from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router, load_call, local_mark
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOG_CHARS = 20_000
 #: So many panels and forms stay alive; older ones show what they showed last, without a kernel.
 _PANELS = 40
 
@@ -235,11 +235,9 @@ class Lab:
     def logs(self) -> dict[str, str]:
         """The last words of the host and its workers by path; of the host before when none lives now."""
         if self.has_host():
-            logs: dict[str, str] = self.request("logs")
-            return logs
+            return dict(self.request("logs"))
         folder = self.settings.runtime_dir
-        paths = [*sorted(folder.glob("*.log")), *sorted(folder.glob("*/*.log"))]
-        return {str(path): path.read_text(errors="replace")[-_LOG_CHARS:] for path in paths}
+        return {str(path): tail(path) for path in (*sorted(folder.glob("*.log")), *sorted(folder.glob("*/*.log")))}
 
     def resize(self, pool: str, size: int) -> HostView:
         """Change how many workers ``pool`` may have, while it works."""
@@ -260,8 +258,7 @@ class Lab:
 
     def restart_pool(self, name: str) -> int:
         """Replace a pool's workers, each when it has finished its calls; how many."""
-        count: int = self.request("pools.restart", name=name)
-        return count
+        return int(self.request("pools.restart", name=name))
 
     def session(
         self, *, pool: str = "general", idle_expiry_s: float = 600.0, timeout_s: float | None = None
@@ -363,6 +360,8 @@ class Lab:
 
 _lock = threading.Lock()
 _current: Lab | None = None
+# In a fork nobody gives back what another thread had taken: the lab that was just being made.
+os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
 
 
 def current_lab() -> Lab:
