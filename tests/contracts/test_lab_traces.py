@@ -77,6 +77,20 @@ def test_a_cell_is_one_trace_down_to_the_model(lab: Lab, server: OpenAiServer) -
     assert SECRET not in repr(trace) + str(trace.spans)
 
 
+def test_a_batch_is_one_trace_down_to_the_model(lab: Lab, server: OpenAiServer) -> None:
+    """Under its id: batch, rows, steps, calls and attempts hang under one another, and its steps are counted."""
+    server.behaviour = says(mood="calm")
+    made = pipeline("moods", clean=native(lambda text: text.strip()), mood=predict("clean -> mood"))
+    batch = made.map([{"text": "a "}, {"text": "b "}], wait=False, progress=False)
+    assert batch.result()["mood"].tolist() == ["calm", "calm"]
+    trace = lab.trace(batch.id)
+    assert (trace.name, trace.status, trace.usage.lm_calls) == ("batch moods", "ok", 2)
+    assert path(trace, "lm") == ["lm", "call", "step", "run", "run"]
+    assert path(trace, "native") == ["native", "run", "run"]
+    assert [span.name for span in trace.spans if span.parent_id is None] == ["batch moods"]
+    assert lab.statistics().steps["calls"].sum() >= 4
+
+
 def test_a_run_is_found_by_its_id_without_the_rest_of_its_cell(lab: Lab, server: OpenAiServer) -> None:
     """The beginning of the id will do."""
     server.behaviour = says(answer="yes")
