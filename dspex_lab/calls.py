@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from dspex_lab.errors import ConfigurationError
+from dspex_lab.errors.foreign import repr_of
 
 __all__ = [
     "ANY_POOL",
@@ -46,10 +47,7 @@ def new_id() -> str:
 
 
 def _wrong(what: str, key: str, expected: str, actual: object) -> ConfigurationError:
-    try:
-        shown = repr(actual)
-    except Exception:  # whatever the user's own class does
-        shown = f"a {type(actual).__name__}"
+    shown = repr_of(actual)
     return ConfigurationError(f"{what} cannot have {key}={shown}: it is {expected}.", key, expected, shown)
 
 

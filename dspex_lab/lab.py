@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -22,17 +22,17 @@ from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
 from dspex_lab.observer import HostObserver
-from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run
+from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run, RunDesk
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
-from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router, local_mark
+from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router, load_call, local_mark
 from dspex_lab.sessions import Session
 from dspex_lab.settings import PoolSpec, Settings, api_key_for
 from dspex_lab.shelf import Shelf
 from dspex_lab.telemetry import Cells, Recorder, Trace, TraceLibrary
 from dspex_lab.telemetry.events import EventHub, Observer
 from dspex_lab.telemetry.host_view import HostView
-from dspex_lab.wire.messages import RUN_CANCEL, Notice
+from dspex_lab.wire.messages import Notice
 
 __all__ = ["Lab", "cell_ended", "cells", "current_lab", "use_lab", "warm_up"]
 
@@ -95,11 +95,13 @@ class Lab:
             recorder=self.recorder,
             place=cells.place,
         )
+        self._desk = RunDesk(self.launcher, self.backend.request)
         self._telling = self.portal.start(self.recorder.serve, self.backend.tell)
         self.batches = BatchStarter(
             self.portal,
             self.router,
             BatchStore(settings.journal_file, max_age_days=settings.journal_max_age_days, clock=self.clock),
+            recorder=self.recorder,
         )
         self.history = History(self.launcher, self.journal, self._find_plan)
         #: What stands in the page and needs this kernel: panels and forms.
@@ -115,8 +117,7 @@ class Lab:
 
     def _heed(self, notice: Notice) -> None:
         """Do what the host passes on from a panel elsewhere."""
-        if notice.name == RUN_CANCEL:
-            self.launcher.cancel(str(notice.attributes.get("run_id")))
+        self._desk.heed(notice.name, notice.attributes)
 
     def _result_caches(self) -> ResultCaches:
         settings = self.settings
@@ -138,14 +139,15 @@ class Lab:
 
     def start(self, pool: str | None = None) -> HostView:
         """Connect to the host, starting one if there is none, and wake ``pool`` (None: every pool with a floor)."""
-        self._run(self.backend.open)
+        self.portal.run(self.backend.open)
         names = [pool] if pool else [spec.name for spec in self.settings.pools if spec.min_ready]
         for name in names:
             self.request("pools.start", name=name)
         return self.status()
 
     def start_in_background(self) -> None:
-        """Connect to the host while the user goes on typing; what goes wrong shows with the first call."""
+        """Connect to the host, and load the model that is the default if it is a local one, while the user goes on
+        typing; what goes wrong shows with the first call."""
         if not self._is_closed:
             future = self.portal.start(self._warm_up)
             future.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -155,6 +157,9 @@ class Lab:
         for spec in self.settings.pools:
             if spec.min_ready:
                 await self.backend.request("pools.start", name=spec.name)
+        call = load_call(self.lm, self.settings)
+        if call is not None:
+            await self.backend.submit(call).result()
 
     def stop(self) -> None:
         """End the host with all its workers, if there is one; the next call starts another."""
@@ -207,8 +212,8 @@ class Lab:
         outside of one. Starts no host."""
         return self._traces().table(limit)
 
-    def trace(self, trace_id: str) -> Trace:
-        """One trace by its id, or by that of a run in it; the beginning of the id will do. Raises
+    def trace(self, trace_id: str | None = None) -> Trace:
+        """One trace by its id, or by that of a run in it; the beginning of the id will do. None: the latest. Raises
         ``ConfigurationError`` when there is none."""
         return self._traces().find(trace_id)
 
@@ -225,12 +230,7 @@ class Lab:
         async def ask() -> Any:
             return await self.backend.request(method, **params)
 
-        return self._run(ask)
-
-    def _run(self, function: Callable[[], Awaitable[T]]) -> T:
-        if self.is_closed:
-            raise HostUnavailable("The lab is closed.", hint="Make a new Lab().", retryable=False)
-        return self.portal.run(function)
+        return self.portal.run(ask)
 
     def logs(self) -> dict[str, str]:
         """The last words of the host and its workers by path; of the host before when none lives now."""
@@ -286,7 +286,7 @@ class Lab:
         """Have ``function(*args, **kwargs)`` run in a worker, whatever becomes of this notebook. The host holds on to
         the value, which is to be small, until a day after: ``job.result()``, or ``lab.job(job.id)`` in another one."""
         call = detached_call(function, args, kwargs, pool=pool, timeout_s=timeout_s, needs=needs, trace=cells.place())
-        return self._run(lambda: begin_job(call, self.backend, self.portal))
+        return self.portal.run(lambda: begin_job(call, self.backend, self.portal))
 
     def job(self, job_id: str) -> Job:
         """The job with this id, from whichever notebook."""
@@ -334,16 +334,17 @@ class Lab:
                 return
             self._is_closed = True
         atexit.unregister(self.close)
-        self.launcher.leave_all()
-        self.batches.close()
-        self.panels.clear()
-        self.portal.call_soon(self.recorder.flush, self.backend.tell)
-        self._telling.cancel()
-        self.observer.close()
-        self.portal.run(self.backend.aclose)
-        self.portal.close()
-        self.router.caches.close()
-        self.journal.close()
+        with contextlib.ExitStack() as ends:  # whatever becomes of one, the others have their end; the last first
+            ends.callback(self.journal.close)
+            ends.callback(self.router.caches.close)
+            ends.callback(self.portal.close)
+            ends.callback(self.portal.run, self.backend.aclose)
+            ends.callback(self.observer.close)
+            ends.callback(self._telling.cancel)
+            ends.callback(self.portal.call_soon, self.recorder.flush, self.backend.tell)
+            ends.callback(self.panels.clear)
+            ends.callback(self.batches.close)
+            ends.callback(self.launcher.leave_all)
 
     @property
     def is_closed(self) -> bool:

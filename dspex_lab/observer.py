@@ -29,9 +29,11 @@ class HostObserver:
         self._backend = backend
         self._line: Backend | None = None if isinstance(backend, KernelBackend) else backend
         self._lock = threading.Lock()
+        self._is_closed = False
 
     def ask(self, method: str, **params: Any) -> Any:
-        """What the host answers, as plain data; None when no host runs. Raises ``LabError``."""
+        """What the host answers, as plain data; None when no host runs. Raises ``LabError``, and once it is closed
+        ``HostUnavailable``."""
         if not self._has_host():
             return None
         line = self._connected()
@@ -52,6 +54,8 @@ class HostObserver:
 
     def _connected(self) -> Backend:
         with self._lock:
+            if self._is_closed:  # a panel's thread may ask while the lab is being closed
+                raise HostUnavailable("The lab is closed.", hint="Make a new Lab().", retryable=False)
             if self._line is None:
                 self._line = self._portal.call_soon(self._new_line)
             return self._line
@@ -62,7 +66,7 @@ class HostObserver:
     def close(self) -> None:
         """Let go of the line. Safe to call twice, and in a fork."""
         with self._lock:
-            line, self._line = self._line, None
+            line, self._line, self._is_closed = self._line, None, True
         if line is not None and line is not self._backend and not self._portal.is_closed:
             self._portal.run(line.aclose)
 

@@ -17,7 +17,8 @@ from typing import TypeVar
 import anyio
 from anyio.from_thread import BlockingPortal
 
-from dspex_lab.errors import HostUnavailable
+from dspex_lab.errors import HostUnavailable, LabError
+from dspex_lab.errors.interrupts import shown_briefly
 from dspex_lab.threads import Threads
 
 __all__ = ["Portal"]
@@ -54,12 +55,15 @@ class Portal:
         future = self.start(function, *args)
         try:
             return future.result()
-        except BaseException:
+        except BaseException as error:
             future.cancel()
+            if isinstance(error, KeyboardInterrupt):
+                shown_briefly(error)
             raise
 
     def start(self, function: Callable[..., Awaitable[T]], *args: object) -> Future[T]:
-        """Start ``function(*args)`` on the loop; cancelling the future cancels it there."""
+        """Start ``function(*args)`` on the loop; cancelling the future cancels it there. Raises ``LabError`` on the
+        loop's own thread, and ``HostUnavailable`` when it is closed."""
         self._check()
         begun: list[asyncio.Task[object]] = []
         is_abandoned = False
@@ -80,16 +84,27 @@ class Portal:
             raise
 
     def call_soon(self, function: Callable[..., T], *args: object) -> T:
-        """Call the plain ``function(*args)`` on the loop's thread and wait for its value."""
+        """Call the plain ``function(*args)`` on the loop's thread and wait for its value. Raises what :meth:`start`
+        does."""
         self._check()
         return self._portal.call(function, *args)
 
     def _check(self) -> None:
+        """Raises a ``LabError`` where nothing can be run on the loop, or nobody may wait for it."""
         if self._is_forked():
             raise HostUnavailable(
                 "A lab does not come along into a forked process.",
                 hint='Make a new Lab() there, or start the process anew (multiprocessing\'s "spawn").',
                 retryable=False,
+            )
+        if self._is_closed:
+            raise HostUnavailable("The lab is closed.", hint="Make a new Lab().", retryable=False)
+        if threading.get_ident() == self._thread.ident:
+            # It would wait for itself.
+            raise LabError(
+                "This waits for the lab's event loop, and is called on it.",
+                hint="An asynchronous function awaits: `await program.acall(...)`, `await run`, `await job.aresult()`;"
+                " an observer hands its work to a thread.",
             )
 
     def close(self) -> None:

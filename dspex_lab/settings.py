@@ -31,6 +31,9 @@ _MODEL = re.compile(r"[\w.-]+/\S*[^\s/]")
 #: As ``import`` takes it.
 ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
+#: Settings that are secrets, or hold some.
+_SECRETS = frozenset({"env", "lm_api_key", "otlp_headers"})
+
 #: What the system takes as the path of a Unix socket, in bytes.
 _MAX_SOCKET_PATH = 107
 #: The longest path of a socket in the runtime folder, but for the pool's name: ``/HOST_ID/POOL-NUMBER/k-5``.
@@ -66,8 +69,8 @@ class PoolSpec(BaseModel):
     gpu: Literal["off", "auto", "required"] = "off"
     #: Another interpreter for the workers; None: forked from the zygote.
     python: str | None = None
-    #: Variables to add to the workers' clean environment.
-    env: dict[str, str] = Field(default_factory=dict)
+    #: Variables to add to the workers' clean environment; keys may be among them, so they are shown nowhere.
+    env: dict[str, str] = Field(default_factory=dict, repr=False)
     cwd: str | None = None
     #: "on": no network, no file written but in the workers' own folders, none read that is not Python's or the
     #: system's, and no calls from there to other pools. For code that a model wrote.
@@ -125,7 +128,8 @@ class PoolSpec(BaseModel):
             try:
                 super().__init__(**values)
             except pydantic.ValidationError as error:
-                raise _configuration_error(error, prefix=f"pools.{values.get('name', '?')}") from error
+                prefix = f"pools.{values.get('name', '?')}"
+                raise _configuration_error(error, prefix) from None  # the other quotes what was given, keys included
 
     @classmethod
     def create(cls, **values: Any) -> PoolSpec:
@@ -205,20 +209,26 @@ class Settings(BaseSettings):
     journal_max_age_days: float = Field(default=30.0, gt=0)
     journal_max_runs: int = Field(default=1000, ge=1)
 
+    if not TYPE_CHECKING:  # a checker sees the fields
+
+        def __init__(self, **values: Any) -> None:
+            """``values`` over the environment. Raises :class:`ConfigurationError`, which names the key."""
+            try:
+                super().__init__(**values)
+            except pydantic.ValidationError as error:
+                raise _configuration_error(error) from None  # the other quotes what was given, keys included
+            except SettingsError as error:  # a variable of the environment that is not the JSON that it should be
+                raise ConfigurationError(
+                    f"The environment cannot be read: {error}.",
+                    expected="JSON",
+                    actual=str(error.__cause__),
+                    hint="Look at the DSPEX_LAB_* variables.",
+                ) from error
+
     @classmethod
     def create(cls, **values: Any) -> Settings:
-        """Settings from ``values`` over the environment, or a :class:`ConfigurationError` that names the key."""
-        try:
-            return cls(**values)
-        except pydantic.ValidationError as error:
-            raise _configuration_error(error) from error
-        except SettingsError as error:  # a variable of the environment that is not the JSON that it should be
-            raise ConfigurationError(
-                f"The environment cannot be read: {error}.",
-                expected="JSON",
-                actual=str(error.__cause__),
-                hint="Look at the DSPEX_LAB_* variables.",
-            ) from error
+        """The same of values whose types nobody has checked."""
+        return cls(**values)
 
     def with_lm(self, model: str, **values: Any) -> Settings:
         """The same with another default model. Of the ``values`` (``api_base``, ``api_key``, ``temperature``,
@@ -326,6 +336,12 @@ def _configuration_error(error: pydantic.ValidationError, prefix: str = "") -> C
         f"The setting {key} cannot be used: {fault}.",
         key,
         expected=fault,
-        actual=repr(first.get("input")),
+        actual=_shown(key, first.get("input")),
         hint=f"{len(error.errors()) - 1} further settings are wrong too." if len(error.errors()) > 1 else None,
     )
+
+
+def _shown(key: str, value: Any) -> str:
+    """What was given in the place of a setting, where that is no secret and holds none."""
+    is_secret = bool(_SECRETS.intersection(key.split(".")))
+    return repr(value) if isinstance(value, str | int | float | None) and not is_secret else f"a {type(value).__name__}"

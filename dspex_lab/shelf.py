@@ -5,10 +5,13 @@ Knows nothing of what it holds but that it can be closed.
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Protocol
 
 __all__ = ["Closable", "Shelf"]
+
+log = logging.getLogger(__name__)
 
 
 class Closable(Protocol):
@@ -32,7 +35,7 @@ class Shelf:
             self._things[id(thing)] = thing
             oldest = [self._things.pop(next(iter(self._things)))] if len(self._things) > self._room else []
         for one in oldest:
-            one.close()
+            _close(one)
 
     def take(self, thing: Closable) -> None:
         """Let ``thing`` go without closing it; one that is not there is no matter."""
@@ -45,10 +48,17 @@ class Shelf:
             things = list(self._things.values())
             self._things.clear()
         for one in things:
-            one.close()
+            _close(one)
 
     def __len__(self) -> int:
         return len(self._things)
 
     def __repr__(self) -> str:
         return f"<Shelf [{len(self._things)} of {self._room}]>"
+
+
+def _close(thing: Closable) -> None:
+    try:
+        thing.close()
+    except Exception:  # a page that has gone is no reason to show nothing else, nor to leave the others open
+        log.warning("%r could not be closed.", thing, exc_info=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from dspex_lab.errors import calls, written
 from dspex_lab.errors.calls import PythonError
+from dspex_lab.errors.foreign import repr_of
 from dspex_lab.errors.root import LabError
 
 __all__ = ["error_from_dict"]
@@ -17,15 +18,17 @@ _BY_NAME: Mapping[str, type[LabError]] = {
 }
 
 
-def error_from_dict(data: Mapping[str, Any]) -> LabError:
+def error_from_dict(data: Any) -> LabError:
     """The error that :meth:`LabError.to_dict` wrote; a type that is not known here, and data that is no error at
     all, become a :class:`PythonError`. Never raises: whoever waits for the end of a call must get one."""
+    if not isinstance(data, Mapping):
+        return PythonError(f"What was told is no error: {repr_of(data)}.")
     name, message = str(data.get("type")), str(data.get("message", "unknown error"))
     cls = _BY_NAME.get(name, PythonError)
     try:
         fields = {field: _thaw(data[field]) for field in cls._fields if data.get(field) is not None}
         return cls(message, hint=data.get("hint"), retryable=data.get("retryable"), **fields)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return PythonError(message, error_type=name)
 
 

@@ -6,16 +6,15 @@ import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from time import ctime
 from typing import Any
 
 from dspex_lab.calls import LmSpec
 from dspex_lab.errors import ConfigurationError
+from dspex_lab.errors.nearest import did_you_mean
 from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics import help as help_texts
 from dspex_lab.magics.panel_commands import show_panel
-from dspex_lab.magics.trace_commands import show_trace, show_traces
 from dspex_lab.pipelines import run_table
 from dspex_lab.settings import PoolSpec
 
@@ -42,13 +41,12 @@ def run_command(line: str) -> Any:
         ) from None
     command = COMMANDS.get(name)
     if command is None:
-        near = get_close_matches(name, COMMANDS, n=1)
         raise ConfigurationError(
             f"%lab knows no command {name!r}.",
             "%lab",
             ", ".join(COMMANDS),
             name,
-            hint=f"Did you mean %lab {near[0]}?" if near else "%lab help lists the commands.",
+            hint=did_you_mean(name, COMMANDS, "%lab help lists the commands.", form="%lab {}"),
         )
     return command(*arguments)
 
@@ -112,8 +110,8 @@ def _setting(text: str) -> tuple[str, Any]:
     return name, value
 
 
-#: So many runs are shown; lab.runs() has them all.
-_SHOWN_RUNS = 50
+#: So many runs and traces are shown; lab.runs() and lab.traces() have them all.
+_SHOWN = 50
 _NO_HOST = "No pool host runs; the first call starts one, and so does %lab start."
 _NO_TRACE = "Nothing was traced yet; every run of a program or pipeline is."
 _SECRETS = frozenset({"api_key", "key", "apikey", "token", "secret", "password"})
@@ -167,13 +165,13 @@ def _spec(name: str, *settings: str) -> PoolSpec:
     for text in settings:
         key, separator, value = text.partition("=")
         if not separator or key not in PoolSpec.model_fields:
-            near = get_close_matches(key, PoolSpec.model_fields, n=1)
+            options = ", ".join(PoolSpec.model_fields)
             raise ConfigurationError(
                 f"{text!r} is no option of a pool.",
                 f"pools.{name}",
-                ", ".join(PoolSpec.model_fields),
+                options,
                 text,
-                hint=f"Did you mean {near[0]}=...?" if near else f"The options are {', '.join(PoolSpec.model_fields)}.",
+                hint=did_you_mean(key, PoolSpec.model_fields, f"The options are {options}.", form="{}=..."),
             )
         try:
             values[key] = json.loads(value)
@@ -197,20 +195,19 @@ def _jobs(*arguments: str) -> Any:
 
 def _runs(*arguments: str) -> Any:
     _takes("no argument", arguments, 0)
-    records = current_lab().history.records(limit=_SHOWN_RUNS)
+    records = current_lab().history.records(limit=_SHOWN)
     return run_table(records) if records else Text("No run was written down yet.")
 
 
 def _traces(*arguments: str) -> Any:
     _takes("no argument", arguments, 0)
-    table = show_traces()
-    return Text(_NO_TRACE) if table is None else table
+    table = current_lab().traces(_SHOWN)
+    return table if len(table) else Text(_NO_TRACE)
 
 
 def _trace(*arguments: str) -> Any:
     _takes("at most one id, of a trace or a run", arguments, 0, 1)
-    trace = show_trace(arguments[0] if arguments else None)
-    return Text(_NO_TRACE) if trace is None else trace
+    return current_lab().trace(*arguments)
 
 
 def _logs(*arguments: str) -> Any:

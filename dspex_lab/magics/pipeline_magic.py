@@ -8,6 +8,7 @@ from concurrent import futures
 from typing import Any
 
 from dspex_lab.errors import PipelineError
+from dspex_lab.errors.interrupts import shown_briefly
 from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics.pipeline_line import PipelineLine, line_fault, parse_line
 from dspex_lab.pipelines import Pipeline, Plan, Run, compile_cell
@@ -51,7 +52,8 @@ def define_pipeline(line: str, cell: str, namespace: MutableMapping[str, Any]) -
     try:
         run = _resume(lab, made, inputs) if asked.is_resume else made.submit(**inputs)
         show_run(lab, run, is_background=asked.is_background)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        shown_briefly(interrupt, f"the run of {made.name} was cancelled.")
         # Wherever it struck: what runs of this new pipeline is this cell's.
         for one in lab.launcher.runs:
             if one.plan is made.plan:

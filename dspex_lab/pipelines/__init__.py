@@ -27,6 +27,7 @@ from dspex_lab.pipelines.constructors import (
     template,
     when,
 )
+from dspex_lab.pipelines.desk import RunDesk
 from dspex_lab.pipelines.history import History
 from dspex_lab.pipelines.journal import Journal
 from dspex_lab.pipelines.launcher import Launcher, LauncherStatistics, StartRun
@@ -63,6 +64,7 @@ __all__ = [
     "Question",
     "Record",
     "Run",
+    "RunDesk",
     "RunOptions",
     "RunResult",
     "RunState",

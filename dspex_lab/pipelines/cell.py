@@ -18,6 +18,7 @@ from dspex_lab.errors import LabError, PipelineError, SignatureError
 from dspex_lab.pipelines.batch import StartBatch
 from dspex_lab.pipelines.constructors import CONSTRUCTORS
 from dspex_lab.pipelines.launcher import StartRun
+from dspex_lab.pipelines.places import note_places, target_of
 from dspex_lab.pipelines.plan import PlanWarning
 from dspex_lab.pipelines.program import Pipeline
 from dspex_lab.pipelines.source import Source, StepPath, excerpt
@@ -52,7 +53,7 @@ def compile_cell(
     places: dict[StepPath, tuple[int, int]] = {}
     warnings: list[PlanWarning] = []
     for statement in tree.body:
-        target = _target(statement)
+        target = target_of(statement)
         before = dict(scope) if target is None else {}
         _execute(statement, scope, file, shown)
         if target is None:
@@ -68,7 +69,7 @@ def compile_cell(
                 hint="Give one another name.",
             )
         steps[target] = as_step(scope[target], target)
-        _note_places(statement, (target,), places)
+        note_places(statement, (target,), places)
     if not steps:
         raise PipelineError(
             "The cell names no step.",
@@ -100,16 +101,6 @@ def _constructors(namespace: Mapping[str, Any]) -> dict[str, Any]:
         name: partial(function, namespace=namespace) if name in _SIGNED else function
         for name, function in CONSTRUCTORS.items()
     }
-
-
-def _target(statement: ast.stmt) -> str | None:
-    """The name that a plain assignment gives, if it is one."""
-    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-        target = statement.targets[0]
-        return target.id if isinstance(target, ast.Name) else None
-    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value is not None:
-        return statement.target.id
-    return None
 
 
 def _is_step(value: Any) -> bool:
@@ -160,7 +151,7 @@ def _moved(error: SignatureError, statement: ast.stmt, shown: str) -> SignatureE
 
 def _told(error: Exception, statement: ast.stmt, file: str, shown: str) -> PipelineError:
     frames = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == file and one.lineno]
-    step = _target(statement)
+    step = target_of(statement)
     place = (frames[-1], None) if frames else (statement.lineno, statement.col_offset + 1)
     if isinstance(error, LabError):
         message, hint = error.message, error.hint
@@ -180,19 +171,3 @@ def _told(error: Exception, statement: ast.stmt, file: str, shown: str) -> Pipel
 
 def _names(statement: ast.stmt) -> set[str]:
     return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-
-
-def _note_places(statement: ast.stmt, path: StepPath, places: dict[StepPath, tuple[int, int]]) -> None:
-    """Where the step stands, and the steps inside it by the keywords that name them."""
-    places[path] = (statement.lineno, statement.col_offset + 1)
-    value = getattr(statement, "value", None)
-    if isinstance(value, ast.Call):
-        _note_keywords(value, path, places)
-
-
-def _note_keywords(call: ast.Call, path: StepPath, places: dict[StepPath, tuple[int, int]]) -> None:
-    for keyword in call.keywords:
-        if keyword.arg is not None and isinstance(keyword.value, ast.Call):
-            inner = (*path, keyword.arg)
-            places[inner] = (keyword.lineno, keyword.col_offset + 1)
-            _note_keywords(keyword.value, inner, places)

@@ -21,8 +21,10 @@ from dspex_lab.pipelines.journal.recovery import (
     remembered,
 )
 from dspex_lab.pipelines.launcher import Launcher
+from dspex_lab.pipelines.memory import SPENT_KEY
 from dspex_lab.pipelines.past_run import PastRun
 from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.rerun import affected_steps, as_kept
 from dspex_lab.pipelines.run import Run
 from dspex_lab.router import Budget
 
@@ -80,12 +82,7 @@ class History:
         """Go on with a run, under its id, with another ``budget`` than its own where one is given. The pipeline that
         has its name now is taken, else ``plan``, when the first is not there or does not fit. Raises ``PipelineError``
         and ``ConfigurationError``."""
-        found = self._journal.find(run_id)
-        if not found:
-            raise ConfigurationError(
-                f"The run {run_id[:8]} was not written down.", "run", hint="Only what the journal has can go on."
-            )
-        record = found[0]
+        record = self._record(run_id)
         check_under_way(record)
         kept = self._journal.steps(record.run_id)
         chosen = self._choose(record, plan, {one.step for one in kept})
@@ -93,6 +90,30 @@ class History:
         known = remembered(record, chosen, kept)
         given = inputs_again(record, chosen, inputs)
         return self._launcher.go_on(chosen, record, given, known, budget=budget)
+
+    def rerun(self, run_id: str, step: str | None, inputs: Mapping[str, Any]) -> Run:
+        """Begin a run again from ``step`` on (None: all of it), as a new one of the pipeline that has its name now.
+        Raises ``PipelineError`` and ``ConfigurationError``."""
+        record = self._record(run_id)
+        check_under_way(record)
+        plan = self._find_plan(record.pipeline)
+        if plan is None:
+            raise not_defined(record)
+        again = None if step is None else affected_steps(plan, step)
+        kept = [one for one in self._journal.steps(record.run_id) if again is not None and one.step not in again]
+        kept = [one for one in kept if one.key != SPENT_KEY]  # that is the other run's
+        check_same_plan(record, plan, kept)
+        known = {key: as_kept(one.outputs, one.metrics) for key, one in remembered(record, plan, kept).items()}
+        given = inputs_again(record, plan, inputs)
+        return self._launcher.begin_anew(plan, record, given, known)
+
+    def _record(self, run_id: str) -> RunRecord:
+        found = self._journal.find(run_id)
+        if not found:
+            raise ConfigurationError(
+                f"The run {run_id[:8]} was not written down.", "run", hint="Only what the journal has can go on."
+            )
+        return found[0]
 
     def _choose(self, record: RunRecord, own: Plan | None, finished: set[str]) -> Plan:
         defined = self._find_plan(record.pipeline)
@@ -112,6 +133,7 @@ class History:
             states=lambda: self._journal.states(record.run_id),
             classes=classes_of(plan) if plan is not None else (),
             resume=self.resume,
+            rerun=self.rerun,
         )
 
     def __repr__(self) -> str:

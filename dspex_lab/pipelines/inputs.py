@@ -5,7 +5,7 @@ Pure; the checks are those of the signatures and functions that read the inputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
@@ -16,22 +16,29 @@ from dspex_lab.errors import PipelineError, ValidationError
 from dspex_lab.pipelines.fields import Read, type_text
 from dspex_lab.pipelines.plan import Plan, PlanInput
 
-__all__ = ["check_inputs", "typed_inputs", "typed_value"]
+__all__ = ["check_inputs", "check_names", "typed_inputs", "typed_value"]
 
 
 def check_inputs(plan: Plan, inputs: Mapping[str, Any]) -> None:
-    """Raise ``PipelineError`` for the first input that is missing, not known, or of the wrong type."""
-    known = {one.name: one for one in plan.inputs}
-    for name in inputs:
-        if name not in known:
-            raise PipelineError(f"{plan.name} has no input {name}.", hint=_takes(known, name))
+    """Raise ``PipelineError`` for the first input that is not known, missing, or of the wrong type."""
+    check_names(plan, inputs)
     for one in plan.inputs:
         if one.name in inputs:
             for reader in one.readers:
                 _check_value(plan, one, reader, inputs[one.name])
-        elif one.is_required:
+
+
+def check_names(plan: Plan, names: Collection[str]) -> None:
+    """Raise ``PipelineError`` for the first of the inputs' ``names`` that is not known, and for the first input that
+    is missing among them."""
+    known = {one.name: one for one in plan.inputs}
+    for name in names:
+        if name not in known:
+            raise PipelineError(f"{plan.name} has no input {name}.", hint=_takes(known, name))
+    for one in plan.inputs:
+        if one.name not in names and one.is_required:
             written = {name for step in plan.block.steps for name in step.write_names}
-            raise _missing(plan, one, (*inputs, *written))
+            raise _missing(plan, one, (*names, *written))
 
 
 def _missing(plan: Plan, one: PlanInput, others: Iterable[str]) -> PipelineError:

@@ -152,6 +152,15 @@ class Launcher:
         settings = self._settings(record.run_id, options)
         return self._begin(Run(plan, inputs, self._portal, self._router, settings, entry=entry, resume=self._resume))
 
+    def begin_anew(
+        self, plan: Plan, record: RunRecord, inputs: Mapping[str, Any], known: Mapping[str, Remembered]
+    ) -> Run:
+        """Begin a new run as one of the journal was begun, which has what is ``known`` by key from that."""
+        options = options_from_plain(record.options)
+        plan = overridden(plan, options.steps)
+        check_inputs(plan, inputs)
+        return self.start_again(plan, inputs, known, options=options, is_program=False)
+
     def _settings(self, run_id: str, options: RunOptions) -> RunSettings:
         """The run hangs under what it was begun in, a notebook's cell as a rule; else it is a trace of its own."""
         outer = self._place()
@@ -192,10 +201,14 @@ class Launcher:
         with self._lock:
             return tuple(self._runs.values())
 
+    def find(self, run_id: str) -> Run | None:
+        """The run with this id, if it is one of the latest here."""
+        with self._lock:
+            return self._runs.get(run_id)
+
     def cancel(self, run_id: str) -> bool:
         """Cancel the run with this id, from any thread; False when there is none here, or it is over."""
-        with self._lock:
-            run = self._runs.get(run_id)
+        run = self.find(run_id)
         return run is not None and run.cancel()
 
     def leave_all(self) -> int:

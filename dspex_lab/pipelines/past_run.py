@@ -27,7 +27,7 @@ class Unread:
 
 
 class PastRun:
-    """A run as it was written down. :meth:`resume` goes on with it."""
+    """A run as it was written down. :meth:`resume` goes on with it, :meth:`rerun` begins it again."""
 
     def __init__(
         self,
@@ -37,12 +37,14 @@ class PastRun:
         states: Callable[[], list[tuple[float, str]]],
         classes: Collection[type],
         resume: Callable[[str, Mapping[str, Any], Budget | None], Run],
+        rerun: Callable[[str, str | None, Mapping[str, Any]], Run],
     ) -> None:
         self._record = record
         self._find_steps = steps
         self._find_states = states
         self._classes = classes
         self._resume = resume
+        self._rerun = rerun
 
     @property
     def id(self) -> str:
@@ -102,6 +104,13 @@ class PastRun:
         could not be written down. Raises ``PipelineError`` while it is under way
         somewhere, and when the pipeline is another one or not there."""
         return self._resume(self.id, inputs, checked_budget(budget))
+
+    def rerun(self, step: str | None = None, /, **inputs: Any) -> Run:
+        """Run again from ``step`` on, with the same inputs: a new :class:`Run` of the pipeline that has its name now.
+        The step and what depends on it are run, all else that has finished is kept; without a step, everything is run.
+        ``inputs`` are those that could not be written down. Raises ``PipelineError`` while the run is under way
+        somewhere, for a step that is not known, and when the pipeline is another one or not there."""
+        return self._rerun(self.id, step, inputs)
 
     def answer(self, value: Any = None, /, **fields: Any) -> None:
         """A run asks where it runs: raises ``PipelineError`` with the way there."""

@@ -144,6 +144,10 @@ class _Runnable(abc.ABC):
         With ``wait=False`` it goes on behind the cell: a :class:`Batch`, for ``result()``, ``await``, ``stop()``,
         ``cancel()``, ``so_far()`` and ``statistics()``. ``progress`` shows a bar where one waits. Iterators are read on
         another thread.
+
+        ``lab.trace(batch.id)`` shows the batch with its rows, and their steps and calls beneath them: the first fifty,
+        then as many as take next to none of its time, a thousand at most; and of the others up to a thousand that
+        failed, without their steps. The batch's span says how many rows were left out.
         """
         if self._start_batch is None:
             raise ConfigurationError(f"{self.name} was made without a way to run batches.", "start_batch")

@@ -21,7 +21,7 @@ from dspex_lab.pipelines.result import Metrics, StepMetrics, StepStatus
 if TYPE_CHECKING:
     from dspex_lab.pipelines.run import Run
 
-__all__ = ["KnownSteps", "Repeatable", "StartAgain", "kept", "repeatable_steps"]
+__all__ = ["KnownSteps", "Repeatable", "StartAgain", "affected_steps", "as_kept", "kept", "repeatable_steps"]
 
 
 class StartAgain(Protocol):
@@ -107,17 +107,27 @@ def repeatable_steps(plan: Plan) -> tuple[str, ...]:
     return tuple(step.name for step, _ in _outside_each(plan.block, ()))
 
 
+def affected_steps(plan: Plan, step: str) -> set[str]:
+    """The steps that run again when ``plan`` does from ``step`` on: it, and all that depends on it, with those inside
+    them. Raises ``PipelineError``."""
+    ways = {one.name: way for one, way in _outside_each(plan.block, ())}
+    if step not in ways:
+        raise _unknown(plan, step, ways)
+    return _again(plan.block, ways[step])
+
+
+def as_kept(outputs: Mapping[str, Any], metrics: StepMetrics) -> Remembered:
+    """What a step of another run gave: what it used was paid for by that."""
+    return Remembered(outputs, replace(metrics, usage=Usage(), retries=0))
+
+
 def kept(
     plan: Plan, step: str, outputs: Mapping[str, Mapping[str, Any]], metrics: Mapping[str, StepMetrics]
 ) -> dict[str, Remembered]:
     """What a run knows at its beginning that is to run again from ``step`` on. Raises ``PipelineError``."""
-    ways = {one.name: way for one, way in _outside_each(plan.block, ())}
-    if step not in ways:
-        raise _unknown(plan, step, ways)
-    again = _again(plan.block, ways[step])
+    again = affected_steps(plan, step)
     return {
-        # What it used was paid for by the run before.
-        one.name: Remembered(outputs[one.name], replace(metrics[one.name], usage=Usage(), retries=0))
+        one.name: as_kept(outputs[one.name], metrics[one.name])
         for one in _memorable(plan.block)
         if one.name not in again and one.name in outputs and metrics[one.name].status == StepStatus.SUCCEEDED
     }

@@ -11,6 +11,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from dspex_lab.errors import ConfigurationError, DeadlineExceeded, LabError, PipelineError
+from dspex_lab.errors.interrupts import shown_briefly
 from dspex_lab.pipelines.answerable import Answerable
 from dspex_lab.pipelines.course import Course
 from dspex_lab.pipelines.graph import Graph
@@ -91,8 +92,9 @@ class Run(Answerable, Repeatable):
             raise DeadlineExceeded(
                 f"The run has not ended within {timeout_s:g} s.", hint="It goes on; cancel it with run.cancel()."
             ) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             self.cancel()
+            shown_briefly(interrupt, f"the run {self.id[:8]} of {self.plan.name} was cancelled.")
             raise
         finally:
             self._questions.unlisten(self._write_out)

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import linecache
 import re
-import sysconfig
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from dspex_lab.errors.users_code import is_users_file
+
 __all__ = ["NO_SOURCE", "Source", "excerpt", "user_line", "worker_line"]
 
 StepPath = tuple[str, ...]
-#: Code that is nobody's own: the house, the standard library and what was installed.
-_FOREIGN = tuple(
-    {str(Path(__file__).resolve().parents[1]), *(sysconfig.get_paths()[name] for name in ("stdlib", "purelib"))}
-)
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in .*$')
 _WIDTH = 100
 
@@ -68,7 +65,7 @@ def user_line(error: BaseException) -> str:
     """``FILE, line N: source`` of the innermost frame that is the user's own, or ""."""
     found = ""
     for frame in traceback.extract_tb(error.__traceback__):
-        if not _is_foreign(frame.filename):
+        if is_users_file(frame.filename):
             found = _line_text(frame.filename, frame.lineno or 0, frame.line or "")
     return found
 
@@ -77,7 +74,7 @@ def worker_line(text: str) -> str:
     """The same, out of a worker's traceback as text."""
     found = ""
     for file, line, shown in _frames(text):
-        if not _is_foreign(file):
+        if is_users_file(file):
             found = _line_text(file, line, shown)
     return found
 
@@ -101,9 +98,3 @@ def _line_text(file: str, line: int, shown: str) -> str:
 
 def _is_cell(file: str) -> bool:
     return "ipykernel_" in file or file.startswith("<ipython-input")
-
-
-def _is_foreign(file: str) -> bool:
-    if file.startswith("<frozen"):
-        return True
-    return file.startswith(_FOREIGN) or "site-packages" in file or "dist-packages" in file

@@ -34,6 +34,7 @@ from dspex_lab.pool.orders import Orders
 from dspex_lab.pool.parcels import Parcels
 from dspex_lab.pool.records import CallRecord
 from dspex_lab.pool.rendezvous import LOG, ConnectionFile
+from dspex_lab.pool.run_orders import RunOrders
 from dspex_lab.pool.workforce import Workforce
 from dspex_lab.settings import Settings
 from dspex_lab.sockets import PolledSocket
@@ -93,6 +94,7 @@ class Host:
         self.jobs = JobBook(self._clock, JobFiles(self.settings.jobs_dir))
         self.broker = Broker(self.workforce, self, self._clock, on_begin=self._call_begun, on_end=self._call_ended)
         self.runs = NotebookRuns(self.broker.peers, self)
+        self._run_orders = RunOrders(self.runs, self)
         self._parcels = Parcels(self.connection.host_id, self.broker)
         self._orders = Orders(
             self.connection.host_id,
@@ -100,6 +102,7 @@ class Host:
             self.broker,
             self.jobs,
             self.runs,
+            self._run_orders,
             self.kernels,
             self.ledger,
             self._clock,
@@ -300,7 +303,10 @@ class Host:
             self.send(peer, Reply(request.id, value=value))
 
     async def _answer_later(self, peer: bytes, request_id: str, value: Awaitable[Any]) -> None:
-        reply = Reply(request_id, value=await value)
+        try:
+            reply = Reply(request_id, value=await value)
+        except LabError as error:
+            reply = Reply(request_id, error=error.to_dict())
         if not self._is_leaving:
             self.send(peer, reply)
 
@@ -341,6 +347,7 @@ class Host:
             self.ledger.told((), [self._end_of_lost(run_id) for run_id in self.runs.left(peer)])
             prefix = self._parcels.prefix(peer)
             self.broker.remove_peer(peer)
+            self._run_orders.left(peer)
             self._parcels.sweep(prefix)
             self.ledger.forget(peer)
 

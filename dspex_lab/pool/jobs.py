@@ -158,7 +158,7 @@ def _unknown(job_id: str) -> LabError:
         "job",
         "the id of a detached call",
         job_id,
-        hint="A job is kept for a day after its end; lab.jobs() lists them.",
+        hint="A job is kept for a day after its end; %lab jobs lists them.",
     )
 
 

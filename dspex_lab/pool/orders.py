@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from dspex_lab.clock import Clock
-from dspex_lab.errors import Cancelled, ConfigurationError, ProtocolError, SessionLost
+from dspex_lab.errors import Cancelled, ConfigurationError, ProtocolError, SessionLost, error_from_dict
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.ledger import Ledger
 from dspex_lab.pool.lifecycle import KernelLifecycle
 from dspex_lab.pool.logs import tail
 from dspex_lab.pool.notebook_runs import NotebookRuns
+from dspex_lab.pool.run_orders import RunOrders, Told
 from dspex_lab.settings import PoolSpec
+from dspex_lab.wire.messages import RUN_ANSWER, RUN_RERUN
 
 __all__ = ["Orders"]
 
@@ -32,6 +34,7 @@ class Orders:
     broker: Broker
     jobs: JobBook
     runs: NotebookRuns
+    run_orders: RunOrders
     kernels: KernelLifecycle
     ledger: Ledger
     clock: Clock
@@ -127,6 +130,28 @@ class Orders:
         """Have the notebook that has a run cancel it; the names of those who were asked."""
         return self.runs.cancel(run)
 
+    def runs_owner(self, run: str) -> str | None:
+        """The name of the notebook that is known to have a run, also one that is over; None when none is."""
+        return self.runs.owner(run)
+
+    async def runs_answer(self, run: str, question: str, values: dict[str, Any]) -> None:
+        """Have the notebook that has a run answer what it asks, with what was typed into the question's fields. Raises
+        what the notebook does."""
+        await self.run_orders.give(RUN_ANSWER, run, question=question, values=values)
+
+    async def runs_rerun(self, run: str, step: str | None = None) -> str:
+        """Have the notebook that has a run begin it again from a step on; the id of the new run. Raises what the
+        notebook does."""
+        run_id: str = await self.run_orders.give(RUN_RERUN, run, step=step)
+        return run_id
+
+    def runs_told(
+        self, peer: bytes, /, order: str, has_run: bool, value: Any = None, error: dict[str, Any] | None = None
+    ) -> None:
+        """A notebook says what came of an order about one of its runs."""
+        told = Told(has_run, value, None if error is None else error_from_dict(error))
+        self.run_orders.told(peer, order, told)
+
     def session_open(self, peer: bytes, /, pool: str, idle_expiry_s: float) -> str:
         """Open a session of who asks; its id."""
         return self.broker.open_session(peer, pool, idle_expiry_s).id
@@ -173,4 +198,4 @@ class Orders:
 
 _NAMES = frozenset(name for name in vars(Orders) if not name.startswith("_")) - {"carry_out"}
 #: What is answered by who asks.
-_OF_PEERS = frozenset({"session_open", "session_close", "traces_hide"})
+_OF_PEERS = frozenset({"session_open", "session_close", "traces_hide", "runs_told"})

@@ -9,8 +9,9 @@ from keyword import iskeyword
 from typing import Literal
 
 from dspex_lab.errors import SignatureError
+from dspex_lab.server.finding import Finding
 from dspex_lab.server.notebook_names import NotebookNames
-from dspex_lab.server.pipeline_lint import Finding, lint_pipeline
+from dspex_lab.server.pipeline_lint import lint_pipeline
 from dspex_lab.signatures import lint
 
 __all__ = ["Diagnostic", "lint_cell"]

@@ -13,7 +13,7 @@ from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
-from dspex_lab.errors import ConfigurationError, LabError, ProtocolError, ValidationError
+from dspex_lab.errors import ConfigurationError, LabError, PipelineError, ProtocolError, ValidationError
 from dspex_lab.server.api import Api
 
 __all__ = ["ApiHandler", "answers"]
@@ -27,6 +27,7 @@ _STATUSES: dict[type[LabError], HTTPStatus] = {
     ConfigurationError: HTTPStatus.BAD_REQUEST,
     ValidationError: HTTPStatus.BAD_REQUEST,
     ProtocolError: HTTPStatus.CONFLICT,
+    PipelineError: HTTPStatus.CONFLICT,
 }
 
 

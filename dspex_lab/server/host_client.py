@@ -5,10 +5,11 @@ It looks, and passes orders on. A host of its own it starts for one order alone:
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from dspex_lab.backends.kernels import KernelBackend
-from dspex_lab.errors import HostUnavailable
+from dspex_lab.errors import HostUnavailable, ProtocolError
 from dspex_lab.pool.rendezvous import find_host
 from dspex_lab.settings import Settings
 
@@ -33,6 +34,14 @@ class HostClient:
         """What the host counted as plain data, or None when no host lives."""
         statistics: dict[str, Any] | None = await self._look("statistics")
         return statistics
+
+    async def owner(self, run_id: str) -> str | None:
+        """The name of the notebook that has the run, also one that is over; None when none is known, or no host
+        lives."""
+        with contextlib.suppress(ProtocolError):  # one of an older version does not know
+            owner: str | None = await self._look("runs.owner", run=run_id)
+            return owner
+        return None
 
     async def logs(self) -> dict[str, str]:
         """The last words of the host and its workers by path; none when no host lives."""
@@ -63,11 +72,11 @@ class HostClient:
         """Whether a host lives; asks nobody."""
         return find_host(self._settings.runtime_dir) is not None
 
-    async def _look(self, question: str) -> Any:
+    async def _look(self, question: str, **params: Any) -> Any:
         if not self.is_there():
             return None
         try:
-            return await self._observer().request(question)
+            return await self._observer().request(question, **params)
         except HostUnavailable:
             if not self.is_there():  # it ended meanwhile
                 return None

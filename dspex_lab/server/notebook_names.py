@@ -9,10 +9,12 @@ from __future__ import annotations
 import ast
 import enum
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dspex_lab.errors import LabError
+from dspex_lab.server.stand_ins import stand_in
 from dspex_lab.signatures import Assumed, compile_signature
 
 __all__ = ["NotebookNames", "is_python", "names_of"]
@@ -34,9 +36,22 @@ class NotebookNames(dict[str, Any]):
 
     is_open = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._times: Counter[str] = Counter()
+
     def get(self, name: str, default: Any = None) -> Any:
         """As a dict's; an open one has every name."""
         return super().get(name, Assumed if self.is_open else default)
+
+    def bind(self, name: str, value: Any) -> None:
+        """Let ``name`` stand for ``value`` from now on."""
+        self[name] = value
+        self._times[name] += 1
+
+    def settled(self, name: str) -> Any:
+        """What ``name`` stands for wherever it is there at all: bound once, in one place; else :class:`Assumed`."""
+        return self[name] if self._times[name] == 1 and not self.is_open else Assumed
 
 
 def names_of(sources: Iterable[str]) -> NotebookNames:
@@ -47,14 +62,14 @@ def names_of(sources: Iterable[str]) -> NotebookNames:
         if (signature := _SIGNATURE.match(source)) is not None:
             signatures.append((signature[1] or "Signature", signature[2]))
         elif (pipeline := _PIPELINE.match(source)) is not None:
-            names[pipeline[1]] = Assumed
+            names.bind(pipeline[1], Assumed)
         elif is_python(source):
             _read(_PYTHON_MAGIC.sub("", source, count=1), names)
     for name, text in signatures:  # last: they may name classes
         try:
-            names[name] = compile_signature(f"\n{text}", name=name, namespace=names)
+            names.bind(name, compile_signature(f"\n{text}", name=name, namespace=names))
         except LabError:
-            names[name] = Assumed
+            names.bind(name, Assumed)
     return names
 
 
@@ -68,15 +83,22 @@ def _read(source: str, names: NotebookNames) -> None:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        names.update((found[2], Assumed) for found in _PLAINLY.finditer(text))
+        for found in _PLAINLY.finditer(text):
+            names.bind(found[2], Assumed)
         for found in _IMPORTED.finditer(text):
-            names.update((name.split()[-1], Assumed) for name in (found[1] or found[2]).split(",") if name.strip())
+            for name in (found[1] or found[2]).split(","):
+                if name.strip():
+                    names.bind(name.split()[-1], Assumed)
         return
     for name, value in _bound(tree.body):
         if name == "*":
             names.is_open = True
         else:
-            names[name] = value
+            names.bind(name, value)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):  # what functions bind when they are called
+            for name in node.names:
+                names.bind(name, Assumed)
 
 
 def _bound(body: Iterable[ast.stmt]) -> Iterator[tuple[str, Any]]:
@@ -90,7 +112,7 @@ def _bound(body: Iterable[ast.stmt]) -> Iterator[tuple[str, Any]]:
             case ast.ClassDef(name=name):
                 yield name, _class(statement)
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                yield name, _function
+                yield name, stand_in(statement) or _function
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=value)):
                 yield name, value
             case _:
@@ -121,8 +143,8 @@ def _stored(node: ast.AST) -> Iterator[tuple[str, Any]]:
         yield from _stored(child)
 
 
-def _function() -> None:
-    """Stands for every function of the notebook's."""
+def _function(*_: Any, **__: Any) -> None:
+    """Stands for a function of the notebook's whose parameters are not known."""
 
 
 def _enum(name: str, members: Iterable[str]) -> Any:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any
 
 from dspex_lab.errors import PipelineError
 from dspex_lab.magics.completion import options_of
-from dspex_lab.magics.pipeline_line import parse_line
+from dspex_lab.magics.pipeline_line import PipelineLine, parse_line
 from dspex_lab.pipelines.constructors import CONSTRUCTORS
+from dspex_lab.server.finding import Finding
 from dspex_lab.server.notebook_names import NotebookNames
+from dspex_lab.server.pipeline_fields import lint_fields
 from dspex_lab.signatures import lint
 
-__all__ = ["Finding", "lint_pipeline"]
+__all__ = ["lint_pipeline"]
 
 #: The constructors whose first argument is a signature, and may be a text.
 _SIGNED = frozenset({"chain_of_thought", "predict", "program_of_thought", "react"})
@@ -25,22 +27,11 @@ _GROUPS = frozenset({"parallel", "when", "each"})
 _STEP_GROUPS = frozenset({"parallel"})
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong: its line in the cell from 1, its offset in the line, and its end where that is known."""
-
-    line: int
-    start: int
-    message: str
-    hint: str = ""
-    severity: Literal["error", "warning"] = "error"
-    end: int | None = None
-
-
 def lint_pipeline(line: str, start: int, body: str, names: NotebookNames) -> Iterator[Finding]:
     """``line`` is what follows ``%%pipeline``, at offset ``start`` of the cell's first line; ``body`` is the rest."""
+    asked = PipelineLine("pipeline")
     try:
-        parse_line(line)
+        asked = parse_line(line)
     except PipelineError as error:
         yield Finding(1, start + _caret(error.where, start), error.message, error.hint or "")
     shown = f"\n{body}"
@@ -52,7 +43,11 @@ def lint_pipeline(line: str, start: int, body: str, names: NotebookNames) -> Ite
     except (ValueError, RecursionError, MemoryError) as error:
         yield Finding(2, 0, f"This is no Python: {error}.")
         return
-    yield from _Reader(shown.split("\n"), names).findings(tree)
+    lines = shown.split("\n")
+    yield from _Reader(lines, names).findings(tree)
+    for one in lint_fields(tree, names, asked):
+        column = start + one.start if one.line == 1 else _characters(lines[one.line - 1], one.start)
+        yield replace(one, start=column)
 
 
 def _caret(where: str, start: int) -> int:
@@ -106,7 +101,7 @@ class _Reader:
             return
         allowed = options_of(name)
         for keyword in call.keywords:
-            if keyword.arg is not None and keyword.arg not in allowed:
+            if keyword.arg is not None and keyword.arg not in (*allowed, "namespace"):
                 near = get_close_matches(keyword.arg, allowed, n=1)
                 hint = f"Did you mean {near[0]}?" if near else f"It takes {', '.join(allowed)}."
                 yield self._at(keyword, f"{name} has no option {keyword.arg!r}.", hint, width=len(keyword.arg))
@@ -144,8 +139,12 @@ class _Reader:
         return Finding(line, start, message, hint, end=start + width if width else None, **more)
 
     def _offset(self, line: int, column: int) -> int:
-        """Characters for the bytes that Python's parser counts in."""
-        return len(self._lines[line - 1].encode()[:column].decode(errors="replace"))
+        return _characters(self._lines[line - 1], column)
+
+
+def _characters(text: str, column: int) -> int:
+    """Characters of ``text`` for the bytes that Python's parser counts in."""
+    return len(text.encode()[:column].decode(errors="replace"))
 
 
 def _constructor(call: ast.Call) -> str | None:

@@ -11,6 +11,7 @@ from dspex_lab.server.api import Api, open_api
 from dspex_lab.server.editor_routes import CompleteHandler, LintHandler, TemplateHandler, TemplatesHandler
 from dspex_lab.server.event_route import EventsHandler
 from dspex_lab.server.handler import ApiHandler
+from dspex_lab.server.metrics_routes import MetricsHandler, PlotlyHandler
 from dspex_lab.server.pool_routes import (
     HostStopHandler,
     LogsHandler,
@@ -20,8 +21,10 @@ from dspex_lab.server.pool_routes import (
     StatusHandler,
 )
 from dspex_lab.server.run_routes import (
+    RunAnswerHandler,
     RunCancelHandler,
     RunHandler,
+    RunRerunHandler,
     RunsHandler,
     SpanHandler,
     TraceHandler,
@@ -44,9 +47,13 @@ ROUTES: Final[tuple[tuple[str, type[ApiHandler]], ...]] = (
     ("runs", RunsHandler),
     (f"runs/{_ID}", RunHandler),
     (f"runs/{_ID}/cancel", RunCancelHandler),
+    (f"runs/{_ID}/answer", RunAnswerHandler),
+    (f"runs/{_ID}/rerun", RunRerunHandler),
     ("traces", TracesHandler),
     (f"traces/{_ID}", TraceHandler),
     (f"traces/{_ID}/spans/{_ID}", SpanHandler),
+    ("metrics", MetricsHandler),
+    ("plotly", PlotlyHandler),
     ("events", EventsHandler),
     ("lint", LintHandler),
     ("complete", CompleteHandler),

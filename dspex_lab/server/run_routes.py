@@ -9,7 +9,16 @@ from tornado import web
 
 from dspex_lab.server.handler import ApiHandler, answers
 
-__all__ = ["RunCancelHandler", "RunHandler", "RunsHandler", "SpanHandler", "TraceHandler", "TracesHandler"]
+__all__ = [
+    "RunAnswerHandler",
+    "RunCancelHandler",
+    "RunHandler",
+    "RunRerunHandler",
+    "RunsHandler",
+    "SpanHandler",
+    "TraceHandler",
+    "TracesHandler",
+]
 
 _MAX_ROWS = 1_000
 
@@ -23,14 +32,16 @@ class RunsHandler(ApiHandler):
 
 
 class RunHandler(ApiHandler):
-    """``GET runs/ID``: one run, with the state that the run's panel shows."""
+    """``GET runs/ID``: one run, with the state that the run's panel shows; ``notebook`` is the name of the one that has
+    it, in which its steps can be run again, or None."""
 
     @answers
     async def get(self, run_id: str) -> dict[str, Any]:
-        run = await self.api.traces.run(run_id)
+        notebook = await self.api.host.owner(run_id)
+        run = await self.api.traces.run(run_id, has_notebook=notebook is not None)
         if run is None:
             raise web.HTTPError(HTTPStatus.NOT_FOUND, f"There is no run {run_id}.")
-        return run
+        return {**run, "notebook": notebook}
 
 
 class RunCancelHandler(ApiHandler):
@@ -41,6 +52,29 @@ class RunCancelHandler(ApiHandler):
         asked = await self.api.host.order("runs.cancel", run=run_id)
         self.api.feed.hurry()
         return {"asked": asked}
+
+
+class RunAnswerHandler(ApiHandler):
+    """``POST runs/ID/answer {"question": id, "values": {field: what was typed}}``: the notebook that has the run checks
+    them; 400 with the faults by field when they are no answer, 409 when nothing is asked any more."""
+
+    @answers
+    async def post(self, run_id: str) -> dict[str, Any]:
+        question, values = self.taken("question", str), self.taken("values", dict)
+        await self.api.host.order("runs.answer", run=run_id, question=question, values=values)
+        self.api.feed.hurry()
+        return {}
+
+
+class RunRerunHandler(ApiHandler):
+    """``POST runs/ID/rerun {"step": name}``: begin a run that is over again from the step on, in its notebook; the new
+    run's id."""
+
+    @answers
+    async def post(self, run_id: str) -> dict[str, Any]:
+        begun = await self.api.host.order("runs.rerun", run=run_id, step=self.taken("step", str))
+        self.api.feed.hurry()
+        return {"run_id": begun}
 
 
 class TracesHandler(ApiHandler):

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dspex_lab.clock import Clock
+from dspex_lab.server.run_figures import RunFigures, view_of
 from dspex_lab.telemetry import RunRecord, TraceReader, TraceSummary
-from dspex_lab.telemetry.run_view import RunView
+from dspex_lab.telemetry.run_view import RunView, StepView
 from dspex_lab.telemetry.run_view.formats import error_title
 from dspex_lab.widgets.panel_state import state_message
 from dspex_lab.widgets.trace_state import span_attributes, trace_message
@@ -33,14 +34,20 @@ class TraceFile:
         self._lock = threading.Lock()
         self._reader: TraceReader | None = None
         self._inode = -1
+        self._figures = RunFigures()
 
     async def runs(self, limit: int) -> list[dict[str, Any]]:
         """The latest runs, newest first."""
         return await self._read(lambda reader: [run_row(one) for one in reader.runs(limit)], [])
 
-    async def run(self, run_id: str) -> dict[str, Any] | None:
-        """One run with the state that its view shows; None when there is none of that id."""
-        return await self._read(lambda reader: self._run(reader, run_id), None)
+    async def run(self, run_id: str, *, has_notebook: bool = False) -> dict[str, Any] | None:
+        """One run with the state that its view shows; None when there is none of that id. The notebook that has it can
+        run its steps again."""
+        return await self._read(lambda reader: self._run(reader, run_id, has_notebook=has_notebook), None)
+
+    async def figures(self, limit: int) -> list[dict[str, Any]]:
+        """The latest runs with what their steps took, newest first, to be compared."""
+        return await self._read(lambda reader: self._figures.read(reader, limit), [])
 
     async def traces(self, limit: int) -> list[dict[str, Any]]:
         """The latest traces, newest first."""
@@ -54,21 +61,21 @@ class TraceFile:
         """All attributes of one span, of which its trace may tell but the beginnings; None when there is none."""
         return await self._read(lambda reader: _attributes(reader, trace_id, span_id), None)
 
-    def _run(self, reader: TraceReader, run_id: str) -> dict[str, Any] | None:
+    def _run(self, reader: TraceReader, run_id: str, *, has_notebook: bool) -> dict[str, Any] | None:
         record = reader.run(run_id)
         if record is None:
             return None
-        view = RunView()
-        for event in reader.events(run_id):
-            view = view.apply(event)
-        return {**run_row(record), "state": state_message(view, now=self._clock.now(), can_cancel=not view.is_over)}
+        view = view_of(reader, run_id)
+        repeatable = _repeatable(view) if has_notebook else ()
+        state = state_message(view, now=self._clock.now(), can_cancel=not view.is_over, repeatable=repeatable)
+        return {**run_row(record), "state": state}
 
     def _trace(self, reader: TraceReader, trace_id: str) -> dict[str, Any] | None:
         spans = reader.spans(trace_id)
         if not spans:
             return None
         run = reader.run(trace_id)
-        return trace_message(spans, now=self._clock.now(), is_running=run is not None and run.status == "running")
+        return trace_message(spans, now=self._clock.now(), is_running=run is not None and run.is_under_way)
 
     async def _read(self, ask: Callable[[TraceReader], T], otherwise: T) -> T:
         return await asyncio.to_thread(self._ask, ask, otherwise)
@@ -103,6 +110,17 @@ class TraceFile:
 
 def _attributes(reader: TraceReader, trace_id: str, span_id: str) -> dict[str, Any] | None:
     return next((span_attributes(one) for one in reader.spans(trace_id) if one.span_id == span_id), None)
+
+
+def _repeatable(view: RunView) -> set[str]:
+    """The steps from which a run can be run again: all but the parts of an ``each``, whose items are not known."""
+    steps = {step.name: step for step in view.steps}
+
+    def is_part(step: StepView) -> bool:
+        around = steps.get(step.parent or "")
+        return around is not None and (around.kind == "each" or is_part(around))
+
+    return {step.name for step in view.steps if not is_part(step)}
 
 
 def run_row(run: RunRecord) -> dict[str, Any]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, get_args
 
 import pydantic
 from pydantic_core import PydanticOmit
 
 from dspex_lab.signatures.dspy_types import DspyType
-from dspex_lab.signatures.form_field import FieldKind
+from dspex_lab.signatures.form_field import Control, FieldKind
 from dspex_lab.signatures.rebuild import allows_none, without_metadata
 
-__all__ = ["Control", "control_for"]
+__all__ = ["control_for"]
 
 _Schema = Mapping[str, Any]
 
@@ -24,21 +23,6 @@ _ACCEPT = {"Image": "image/*", "Audio": "audio/*", "File": "*/*"}
 _TIMES: Mapping[str, FieldKind] = {"date": "date", "date-time": "datetime", "time": "time"}
 _EXAMPLES: Mapping[str, Any] = {"string": "…", "integer": 0, "number": 0.0, "boolean": False, "null": None}
 _MOST_DEPTH = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """What there is to know of a control; ``FormField`` says what each means."""
-
-    kind: FieldKind
-    allows_none: bool = False
-    choices: tuple[Any, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    is_whole: bool = False
-    example: str = ""
-    accept: str = ""
-    file_form: str = ""
 
 
 def control_for(annotation: Any) -> Control:

@@ -5,15 +5,16 @@ What a form gives is what people typed: the signature's validator has the last w
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dspex_lab.errors import ValidationError
-from dspex_lab.signatures.controls import Control, control_for
+from dspex_lab.signatures.controls import control_for
 from dspex_lab.signatures.field import Field
 from dspex_lab.signatures.files import frame_of_rows, value_of_file
-from dspex_lab.signatures.form_field import FormField, Uploaded
+from dspex_lab.signatures.form_field import Control, FormField, Uploaded
 from dspex_lab.signatures.rebuild import without_metadata
 from dspex_lab.signatures.wire_types import to_plain
 from dspex_lab.signatures.writing import annotation_text
@@ -81,22 +82,14 @@ def _form_field(one: Field, default: Mapping[str, Any]) -> FormField:
     control = control_for(one.annotation)
     start, held = _start(control, default.get(one.name, one.default if one.has_default else None))
     return FormField(
-        one.name,
-        control.kind,
-        _type_text(one),
-        one.description,
-        one.constraints,
+        **{part.name: getattr(control, part.name) for part in dataclasses.fields(control)},
+        name=one.name,
+        type_text=_type_text(one),
+        description=one.description,
+        constraints=one.constraints,
         is_required=not (one.has_default or control.allows_none),
-        allows_none=control.allows_none,
         default=start,
-        choices=control.choices,
-        minimum=control.minimum,
-        maximum=control.maximum,
-        is_whole=control.is_whole,
-        example=control.example,
-        accept=control.accept,
         held=held,
-        file_form=control.file_form,
     )
 
 

@@ -112,7 +112,7 @@ class Prompt:
     @cached_property
     def _brief(self) -> _Form:
         """The request is put into every turn afterwards; there is no system message."""
-        return _Form("", "", brief_part, self._json_answer)
+        return _Form("", "", brief_part, self._brief_answer)
 
     @cached_property
     def _brief_request(self) -> str:
@@ -217,8 +217,14 @@ class Prompt:
         return f"{_sections(pairs)}\n\n[[ ## completed ## ]]\n"
 
     def _json_answer(self, values: Any, missing: str | None) -> str:
-        record = {item.name: values.get(item.name, missing) for item in self._signature.outputs}
-        return json.dumps(jsonable(record), indent=2, ensure_ascii=False)
+        return json.dumps(self._record(values, missing), indent=2, ensure_ascii=False)
+
+    def _brief_answer(self, values: Any, missing: str | None) -> str:
+        """On one line: a fifth fewer tokens. What a small model has seen it writes likewise."""
+        return json.dumps(self._record(values, missing), ensure_ascii=False)
+
+    def _record(self, values: Any, missing: str | None) -> Any:
+        return jsonable({item.name: values.get(item.name, missing) for item in self._signature.outputs})
 
 
 def _sections(pairs: Iterable[tuple[str, str]]) -> str:

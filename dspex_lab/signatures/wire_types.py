@@ -81,10 +81,16 @@ _READERS: dict[str, _Form] = {form.name: form for form in _FORMS.values()}
 
 
 def register_wire_type(
-    kind: type, *, to_wire: Callable[[Any], Any] | None = None, from_wire: Callable[[Any], Any] | None = None
+    kind: Any, *, to_wire: Callable[[Any], Any] | None = None, from_wire: Callable[[Any], Any] | None = None
 ) -> None:
     """Let values of ``kind`` travel. Enums, dataclasses, pydantic models and :class:`Serializable` classes need no
-    functions; for other classes ``to_wire`` makes plain data of a value and ``from_wire`` the value of the data."""
+    functions; for other classes ``to_wire`` makes plain data of a value and ``from_wire`` the value of the data. Raises
+    ``ValidationError`` for what is no class, or needs them."""
+    if not isinstance(kind, type):
+        raise ValidationError(
+            f"What travels is told by its class, and this is a {type(kind).__name__}.",
+            hint=f"register_wire_type({type(kind).__name__}, ...)",
+        )
     form = _own_form(kind)
     if to_wire is not None and from_wire is not None:
         form = _Form(_name(kind), kind, to_wire, from_wire)
@@ -156,7 +162,10 @@ def _write(value: Any) -> Any:
     if value is None or kind in (bool, float, str, bytes):
         return value
     if kind is int:
-        return value if value in _INT_RANGE else _tagged("int", str(value))
+        # Python writes no longer number down in decimals, and reads none.
+        return (
+            value if value in _INT_RANGE else _tagged("int", str(value) if value.bit_length() < 4_096 else hex(value))
+        )
     if kind is list:
         return [_write(part) for part in value]
     if kind is dict:
@@ -206,7 +215,7 @@ def _read(data: Any, readers: Mapping[str, _Form]) -> Any:
 _CONTAINERS: dict[str, Callable[[Any], Any]] = {
     "dict": dict,
     "frozenset": frozenset,
-    "int": int,
+    "int": lambda text: int(text, 0),
     "set": set,
     "tuple": tuple,
 }

@@ -9,8 +9,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
+
+from dspex_lab.errors.foreign import repr_of
 
 __all__ = [
     "CACHE_HIT",
@@ -42,6 +44,10 @@ __all__ = [
     "RETRY_WAIT_S",
     "ROUTE",
     "ROUTE_REASON",
+    "ROW",
+    "ROWS",
+    "ROWS_FAILED",
+    "ROWS_LEFT_OUT",
     "RUN_ID",
     "STATUS",
     "STEP",
@@ -90,6 +96,10 @@ CACHE_HIT: Final = "dspex.cache.hit"
 RETRIES: Final = "dspex.retries"
 RETRY_REASON: Final = "dspex.retry.reason"  # the type of the error before it
 RETRY_WAIT_S: Final = "dspex.retry.wait_s"
+ROW: Final = "dspex.batch.row"  # its place in the batch, from 0
+ROWS: Final = "dspex.batch.rows"  # those that are done
+ROWS_FAILED: Final = "dspex.batch.rows.failed"
+ROWS_LEFT_OUT: Final = "dspex.batch.rows.left_out"  # those that have no span
 INPUTS: Final = "dspex.inputs"
 OUTPUTS: Final = "dspex.outputs"
 
@@ -100,6 +110,9 @@ _MAX_TEXT = 32_768
 _MAX_ITEMS = 1_000
 _MAX_DEPTH = 12
 _SHORT = 64
+#: What all values of one span together may take, in characters; an item of a collection counts as some of them.
+_MAX_ALL = 2_000_000
+_ITEM = 16
 
 _ATOMS = frozenset({bool, float, type(None)})
 
@@ -143,8 +156,25 @@ def clean_attributes(attributes: Mapping[str, Any], *, record_prompts: bool = Tr
     A key that names a secret goes with its value, at any depth; a text that looks like one is masked in its place.
     Applying it twice changes nothing. Never raises: what cannot be shown becomes the name of its type.
     """
-    cleaned = _clean_mapping(attributes, record_prompts, 0)
+    cleaned = _clean_mapping(attributes, _Work(record_prompts), 0)
     return cleaned if isinstance(cleaned, dict) else {}
+
+
+class _Work:
+    """One cleaning: what it may still take."""
+
+    __slots__ = ("left", "record_prompts")
+
+    def __init__(self, record_prompts: bool) -> None:
+        self.record_prompts = record_prompts
+        self.left = _MAX_ALL
+
+    def has_room(self, size: int) -> bool:
+        """Whether so much still fits; then it is taken."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
 
 
 def clean_text(text: str) -> str:
@@ -164,46 +194,57 @@ def _masked(text: str) -> str:
     return _SECRET_ASSIGNMENT.sub(rf"\g<1>{REDACTED}", _SECRET_TEXT.sub(REDACTED, text))
 
 
-def _clean_mapping(mapping: Mapping[Any, Any], record_prompts: bool, depth: int) -> dict[str, Any] | str:
-    if depth > _MAX_DEPTH:
+def _clean_mapping(mapping: Mapping[Any, Any], work: _Work, depth: int) -> dict[str, Any] | str:
+    if depth > _MAX_DEPTH or not work.has_room(_ITEM * min(len(mapping), _MAX_ITEMS)):
         return "…"
     cleaned: dict[str, Any] = {}
     for number, (key, value) in enumerate(mapping.items()):
         if number >= _MAX_ITEMS:
             break
-        name = _clean_key(key if isinstance(key, str) else _shown(key))
-        if name is None or (not record_prompts and _is_content(name, value)):
+        name = _clean_key(key if isinstance(key, str) else repr_of(key))
+        if name is None or (not work.record_prompts and _is_content(name, value)):
             continue
-        cleaned[name] = value if type(value) in _ATOMS else _clean(value, record_prompts, depth + 1)
+        cleaned[name] = value if type(value) in _ATOMS else _clean(value, work, depth + 1)
     return cleaned
 
 
-def _clean(value: Any, record_prompts: bool, depth: int) -> Any:
+def _clean(value: Any, work: _Work, depth: int) -> Any:
     kind = type(value)  # what is most of it, told by one look: a host cleans thousands of events a second
     if kind in _ATOMS:
         return value
     if kind is str:
-        return _clean_short(value) if len(value) <= _SHORT else clean_text(value)
+        if len(value) <= _SHORT:
+            return _clean_short(value)
+        return clean_text(value) if work.has_room(min(len(value), _MAX_TEXT)) else "…"
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, str):
         return clean_text(str(value))
     if isinstance(value, int):
-        return int(value) if -(2**63) <= value < 2**63 else str(value)[:_MAX_TEXT]
+        return int(value) if -(2**63) <= value < 2**63 else repr_of(int(value))[:_MAX_TEXT]
     if depth > _MAX_DEPTH:
         return "…"
+    try:
+        return _clean_collection(value, work, depth)
+    except Exception:  # a user's own mapping or dataclass may raise when it is looked into
+        return f"<{kind.__name__}>"
+
+
+def _clean_collection(value: Any, work: _Work, depth: int) -> Any:
     if isinstance(value, Mapping):
-        return _clean_mapping(value, record_prompts, depth)
+        return _clean_mapping(value, work, depth)
     if isinstance(value, list | tuple | set | frozenset):
-        return _clean_items(value, record_prompts, depth)
+        return _clean_items(value, work, depth)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
-        return _clean_mapping(fields, record_prompts, depth)
-    return clean_text(_shown(value)) if record_prompts else f"<{type(value).__name__}>"
+        return _clean_mapping(fields, work, depth)
+    return clean_text(repr_of(value)) if work.record_prompts else f"<{type(value).__name__}>"
 
 
-def _clean_items(items: Iterable[Any], record_prompts: bool, depth: int) -> list[Any]:
-    return [_clean(item, record_prompts, depth + 1) for _, item in zip(range(_MAX_ITEMS), items, strict=False)]
+def _clean_items(items: Collection[Any], work: _Work, depth: int) -> list[Any] | str:
+    if not work.has_room(_ITEM * min(len(items), _MAX_ITEMS)):
+        return "…"
+    return [_clean(item, work, depth + 1) for _, item in zip(range(_MAX_ITEMS), items, strict=False)]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -216,11 +257,3 @@ def _clean_key(key: str) -> str | None:
 def _is_content(key: str, value: Any) -> bool:
     last = key.rpartition(".")[2].lower()
     return last in _CONTENT_KEYS or (last == "error" and isinstance(value, str))
-
-
-def _shown(value: Any) -> str:
-    """The repr, or the type's name: a user's class may raise in its repr."""
-    try:
-        return repr(value)
-    except Exception:
-        return f"<{type(value).__name__}>"

@@ -15,6 +15,8 @@ import msgspec
 
 from dspex_lab.calls import TraceContext
 from dspex_lab.clock import Clock, SystemClock
+from dspex_lab.errors import ConfigurationError
+from dspex_lab.errors.nearest import did_you_mean
 
 __all__ = ["EVENT_NAMES", "Event", "EventHub", "Observer"]
 
@@ -68,9 +70,19 @@ class EventHub:
 
     def on(self, pattern: str, observer: Observer) -> Callable[[], None]:
         """Call ``observer(event)`` for each event whose name is ``pattern`` (``"*"``, ``"pipeline.*"``); the
-        returned function detaches it."""
-        if not _known(pattern):
-            raise ValueError(f"No event is called {pattern!r}; the names are {', '.join(sorted(EVENT_NAMES))}")
+        returned function detaches it. Raises ``ConfigurationError`` where no event is called so."""
+        if not _known(str(pattern)):
+            names = ", ".join(sorted(EVENT_NAMES))
+            hint = did_you_mean(pattern, sorted(EVENT_NAMES), f"There are {names}; '*' is all of them.")
+            raise ConfigurationError(f"No event is called {pattern!r}.", "event", names, str(pattern), hint=hint)
+        if not callable(observer):
+            raise ConfigurationError(
+                f"An observer is a function of an event, not a {type(observer).__name__}.",
+                "observer",
+                "a function",
+                type(observer).__name__,
+                hint=f'For example lab.on("{pattern}", print).',
+            )
         entry = (pattern, observer)
         with self._lock:
             self._observers = (*self._observers, entry)

@@ -57,9 +57,19 @@ class TraceLibrary:
         ]
         return pd.DataFrame(rows, columns=["trace", "name", "started", "duration_s", "spans", "errors"])
 
-    def find(self, wanted: str) -> Trace:
-        """The trace, or the run in one, whose id is or begins with ``wanted``. Raises ``ConfigurationError`` where
-        there is none, and where there are several."""
+    def find(self, wanted: str | None = None) -> Trace:
+        """The trace, or the run in one, whose id is or begins with ``wanted``; None: the latest. Raises
+        ``ConfigurationError`` where there is none, and where there are several."""
+        if wanted is None:
+            return self.find(self._latest())
+        if not isinstance(wanted, str):
+            raise ConfigurationError(
+                f"A trace is found by its id, not by a {type(wanted).__name__}.",
+                "trace",
+                "the id of a trace or of a run",
+                type(wanted).__name__,
+                hint="A run has one: lab.trace(run.id)." if hasattr(wanted, "id") else "lab.traces() lists them.",
+            )
         untold = self._untold()
         known = self._read(lambda reader: reader.ids(wanted))
         own = {span.trace_id for span in untold} | {run_id for span in untold if (run_id := _run_of(span))}
@@ -80,6 +90,13 @@ class TraceLibrary:
                 hint="lab.traces() lists those that there are; a run's is there once one of its steps has ended.",
             )
         return Trace.of(spans)
+
+    def _latest(self) -> str:
+        for one in self.summaries(1):
+            return one.trace_id
+        raise ConfigurationError(
+            "Nothing was traced yet.", "trace", hint="Every run of a program or a pipeline is; lab.traces() lists them."
+        )
 
     def _spans(self, found: str, untold: list[Span]) -> list[Span]:
         stored = self._read(lambda reader: reader.spans(found) or reader.run_spans(found))

@@ -28,7 +28,8 @@ _MAX_SPANS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run of a pipeline; ``started_at`` in epoch seconds. "running" also means: its end was never told."""
+    """One run of a pipeline; ``started_at`` in epoch seconds. "running", and "waiting" for an answer of people's, also
+    mean: its end was never told."""
 
     run_id: str
     pipeline: str
@@ -37,6 +38,11 @@ class RunRecord:
     duration_s: float | None
     trace_id: str | None
     attributes: Mapping[str, Any]
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether its end was not told."""
+        return self.status in ("running", "waiting")
 
 
 class TraceReader:
@@ -86,7 +92,7 @@ class TraceReader:
     def traces(self, limit: int = 100) -> tuple[TraceSummary, ...]:
         """The latest traces, newest first: those of which something ended last. The root is the span without a parent,
         or the earliest where that has not ended."""
-        found = [self._summary(trace_id) for trace_id in self._latest(limit)]
+        found = [one for trace_id in self._latest(limit) if (one := self._summary(trace_id)) is not None]
         return tuple(sorted(found, key=lambda one: one.start, reverse=True))
 
     def ids(self, beginning: str, limit: int = 10) -> tuple[str, ...]:
@@ -108,15 +114,10 @@ class TraceReader:
                     break
         return list(found)
 
-    def _summary(self, trace_id: str) -> TraceSummary:
-        end, count, errors = self._select(
-            "SELECT max(ended), count(*), sum(status = 'error') FROM spans WHERE trace_id = ?", trace_id
-        )[0]
-        name, start = self._select(
-            "SELECT name, started FROM spans WHERE trace_id = ? ORDER BY parent_id IS NOT NULL, started LIMIT 1",
-            trace_id,
-        )[0]
-        return TraceSummary(trace_id, name, start, end - start, count, errors)
+    def _summary(self, trace_id: str) -> TraceSummary | None:
+        """None where the host has dropped it since: it writes while others read."""
+        name, start, end, count, errors = self._select(_SELECT_SUMMARY, trace_id, trace_id)[0]
+        return TraceSummary(trace_id, name, start, end - start, count, errors) if count else None
 
     def close(self) -> None:
         """Let go of the file. Safe to call twice."""
@@ -145,6 +146,10 @@ class TraceReader:
 
 
 _SELECT_SPAN = "SELECT trace_id, span_id, parent_id, name, started, ended, status, attributes, message FROM spans"
+_SELECT_SUMMARY = """
+WITH root AS (SELECT name, started FROM spans WHERE trace_id = ? ORDER BY parent_id IS NOT NULL, started LIMIT 1)
+SELECT root.name, root.started, max(ended), count(*), sum(status = 'error') FROM root JOIN spans ON trace_id = ?
+"""
 _SELECT_RUN_SPANS = """
 WITH RECURSIVE inside (trace_id, span_id) AS (
     SELECT trace_id, span_id FROM events WHERE run_id = ? AND name = 'run.start' AND trace_id IS NOT NULL

@@ -160,11 +160,7 @@ class Recorder:
     def flush(self, tell: Tell) -> bool:
         """Tell what there is now; whether all of it was heard. Called on the event loop."""
         self._sort_in()
-        with self._lock:
-            spans = [self._spans.popleft() for _ in range(len(self._spans))]
-        if spans and not self._tell_spans(tell, spans):
-            with self._lock:
-                self._spans.extendleft(reversed(spans))
+        if not self._tell_spans(tell):
             return False
         left = _MAX_A_TURN
         for one in tuple(self._followed):
@@ -185,8 +181,16 @@ class Recorder:
     def _is_under_way(self) -> bool:
         return any(not one.tape.is_closed for one in self._followed)
 
-    def _tell_spans(self, tell: Tell, spans: list[Span]) -> bool:
-        return tell([self._cleaned_span(span) for span in spans], ())
+    def _tell_spans(self, tell: Tell) -> bool:
+        while True:
+            with self._lock:
+                spans = [self._spans.popleft() for _ in range(min(len(self._spans), _MAX_A_MESSAGE))]
+            if not spans:
+                return True
+            if not tell([self._cleaned_span(span) for span in spans], ()):
+                with self._lock:
+                    self._spans.extendleft(reversed(spans))
+                return False
 
     def _tell_events(self, tell: Tell, events: list[Event]) -> bool:
         if not self._record_prompts:

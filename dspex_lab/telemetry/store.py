@@ -81,7 +81,8 @@ class TraceStore(TraceReader):
     def append(self, events: Iterable[Event] = (), spans: Iterable[Span] = ()) -> None:
         """Write a batch in one transaction: all of it or nothing. A span that is there already is replaced.
 
-        A ``run.start`` makes a run, a ``run.end`` ends it; ``token`` events are left out. Raises ``sqlite3.Error``
+        A ``run.start`` makes a run, a ``run.end`` ends it, and between these a run waits while what it asks is open;
+        ``token`` events are left out. Raises ``sqlite3.Error``
         when the disk does.
         """
         event_rows = [self._event_row(event) for event in events if event.name not in _NOT_STORED]
@@ -167,9 +168,22 @@ _INSERT_SPAN = (
 )
 
 
+#: A run under way waits while it has asked more, since it was begun last, than was answered.
+_QUESTIONS = ("run.question", "run.answer")
+_WAIT_OR_GO_ON = """
+UPDATE runs SET status = (
+    SELECT iif(sum(iif(name = 'run.question', 1, -1)) > 0, 'waiting', 'running') FROM events
+    WHERE run_id = :run AND name IN ('run.question', 'run.answer') AND rowid > coalesce(
+        (SELECT max(rowid) FROM events WHERE run_id = :run AND name = 'run.start'), 0)
+) WHERE run_id = :run AND status IN ('running', 'waiting')
+"""
+
+
 def _record_run(database: sqlite3.Connection, row: tuple[Any, ...]) -> None:
-    """Make or end the run that an event row speaks of."""
+    """Make or end the run that an event row speaks of, or have it wait or go on."""
     run_id, name, time, trace_id, _, encoded = row
+    if run_id is not None and name in _QUESTIONS:
+        database.execute(_WAIT_OR_GO_ON, {"run": run_id})
     if run_id is None or name not in ("run.start", "run.end"):
         return
     found = database.execute("SELECT attributes, started_at FROM runs WHERE run_id = ?", (run_id,)).fetchone()

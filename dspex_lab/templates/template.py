@@ -6,7 +6,6 @@ ask a template which variables it reads.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from jinja2 import meta, nodes
 
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import TemplateError
+from dspex_lab.errors.nearest import did_you_mean
 from dspex_lab.templates.budget import Budget, LimitReachedError, TemplateLimits, current_budget
 from dspex_lab.templates.sandbox import Sandbox, limited
 
@@ -43,7 +43,7 @@ class Template:
 
     def render(
         self,
-        context: Mapping[str, Any] | None = None,
+        context: Any = None,
         *,
         limits: TemplateLimits | None = None,
         clock: Clock | None = None,
@@ -53,6 +53,11 @@ class Template:
         Raises ``TemplateError``, with the line, for a variable that is not there, for an operation that fails or is
         not allowed, and when a limit is reached.
         """
+        if context is not None and not hasattr(context, "keys"):
+            raise TemplateError(
+                f"The context is a mapping of names to values, not a {type(context).__name__}.",
+                hint='For example {"name": "Ada"}.',
+            )
         values = dict(context or {})
         budget = Budget(limits or TemplateLimits(), (clock or SystemClock()).monotonic)
         token = current_budget.set(budget)
@@ -68,9 +73,17 @@ class Template:
             current_budget.reset(token)
 
 
-@functools.lru_cache(maxsize=512)
-def compile_template(text: str) -> Template:
+def compile_template(text: Any) -> Template:
     """Compile ``text`` (Jinja2); cached by content. Raises ``TemplateError`` with the line."""
+    if not isinstance(text, str):
+        raise TemplateError(
+            f"A template is a text, not a {type(text).__name__}.", hint='For example "Hello {{ name }}".'
+        )
+    return _compiled_once(text)
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled_once(text: str) -> Template:
     try:
         return _compile(text)
     except TemplateError as error:
@@ -105,13 +118,14 @@ def _compile(text: str) -> Template:
 
 def render_template(
     template: str | Template,
-    context: Mapping[str, Any] | None = None,
+    context: Any = None,
     *,
     limits: TemplateLimits | None = None,
     clock: Clock | None = None,
 ) -> str:
-    """Render a template, or the text of one, with ``context``; see :meth:`Template.render`."""
-    compiled = compile_template(template) if isinstance(template, str) else template
+    """Render a template, or the text of one, with ``context``, a mapping of names to values. Raises ``TemplateError``,
+    as :meth:`Template.render` does."""
+    compiled = template if isinstance(template, Template) else compile_template(template)
     return compiled.render(context, limits=limits, clock=clock)
 
 
@@ -169,11 +183,8 @@ def _name_hint(error: Exception, values: Mapping[str, Any]) -> str | None:
     found = re.fullmatch(r"'(.+)' is undefined", str(error))
     if found is None:  # an attribute or an item of something that is there
         return None
-    name = found[1]
-    near = difflib.get_close_matches(name, values, n=1)
-    if near:
-        return f"Did you mean {near[0]!r}?"
-    return f"The context has {', '.join(sorted(map(str, values))[:10])}." if values else "The context is empty."
+    has = f"The context has {', '.join(sorted(map(str, values))[:10])}." if values else "The context is empty."
+    return did_you_mean(found[1], values, has)
 
 
 def _line_of(traceback: TracebackType | None, compiled: jinja2.Template) -> int | None:

@@ -6,14 +6,16 @@ was filled in is run on the current lab, as from Python; ``form.run`` and ``form
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from dspex_lab import programs
 from dspex_lab.calls import new_id
 from dspex_lab.errors import ConfigurationError, LabError, ValidationError
+from dspex_lab.errors.foreign import text_of
+from dspex_lab.errors.nearest import did_you_mean
 from dspex_lab.lab import current_lab
 from dspex_lab.pipelines import Pipeline, Program, Run, RunResult
 from dspex_lab.pipelines.inputs import typed_inputs, typed_value
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from dspex_lab.widgets.form_widget import FormWidget
 
 __all__ = ["Form", "form"]
+
+log = logging.getLogger(__name__)
 
 
 def form(what: Any, /, **defaults: Any) -> Form:
@@ -138,6 +142,10 @@ class Form:
         except LabError as error:
             self._refuse(widget, attempt, [("", f"{error.message} {error.hint or ''}".strip())])
             return
+        except Exception as error:  # the user's own types are asked; the page waits for an answer
+            log.warning("What was filled in could not be run.", exc_info=True)
+            self._refuse(widget, attempt, [("", _said(error))])
+            return
         live = LiveRun(self._plan.name, run.cancel, on_answer=run.answer_form)
         self._live = live
         run.is_shown = True
@@ -170,6 +178,8 @@ class Form:
                 typed_value(one, values[name])
         except ValidationError as error:
             return error.message
+        except Exception as error:  # of the user's own type
+            return _said(error)
         return ""
 
     def _upload(self, content: Mapping[str, Any], data: bytes) -> None:
@@ -207,11 +217,14 @@ def _runnable(what: Any) -> Program | Pipeline:
     return programs.module(what) if is_module else programs.predict(what)
 
 
+def _said(error: Exception) -> str:
+    text = text_of(error).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def _check_names(what: str, names: list[str], given: Mapping[str, Any]) -> None:
     for name in given:
         if name not in names:
-            near = get_close_matches(name, names, n=1)
-            guess = f"Did you mean {near[0]!r}? " if near else ""
-            raise ConfigurationError(
-                f"{what} has no input {name}.", name, ", ".join(names), hint=f"{guess}It takes {', '.join(names)}."
-            )
+            takes = f"It takes {', '.join(names)}."
+            hint = " ".join(filter(None, (did_you_mean(name, names), takes)))
+            raise ConfigurationError(f"{what} has no input {name}.", name, ", ".join(names), hint=hint)

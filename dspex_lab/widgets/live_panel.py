@@ -83,6 +83,11 @@ class LivePanel:
         show({_WIDGET_MIME: model, "text/plain": ""}, display_id=new_id())
         self._keep(self._state)
 
+    @property
+    def has_widget(self) -> bool:
+        """Whether it is shown in a page, and goes on there until it is closed."""
+        return self._widget is not None
+
     def close(self) -> None:
         """End the watch and the widget; the static form stays. Safe to call twice."""
         with self._changed:
@@ -91,8 +96,9 @@ class LivePanel:
             self._changed.notify_all()
         if thread is not None:
             thread.join(2.0)
-        if self._widget is not None:
-            self._widget.close()
+        widget, self._widget = self._widget, None
+        if widget is not None:
+            widget.close()
 
     # --- what the page says -----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import LabError, ValidationError
+from dspex_lab.errors.foreign import text_of
 from dspex_lab.telemetry.events import Event
 from dspex_lab.telemetry.run_view import RunView
 from dspex_lab.widgets.outbox import Batch, Outbox, TextPiece
@@ -214,6 +215,10 @@ class LiveRun:
             self._say(lambda: self._outbox.put_message(message))
         except LabError:
             log.debug("An answer came too late.", exc_info=True)
+        except Exception as error:  # of the user's own type: the page waits for an answer
+            log.warning("An answer could not be taken.", exc_info=True)
+            told = refused_message(str(asked), attempt, ({"message": f"{type(error).__name__}: {text_of(error)}"},))
+            self._say(lambda: self._outbox.put_message(told))
 
     def _cancel(self) -> None:
         with self._changed:

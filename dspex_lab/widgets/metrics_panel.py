@@ -91,7 +91,7 @@ class MetricsDesk:
             record.state,
             started_at=record.started_at,
             duration_s=record.duration_s,
-            steps=self._lab.history.run(record.run_id).metrics.values(),
+            steps=self._lab.history.run(record.run_id).metrics.items(),
             error="" if record.error is None else str(record.error.get("message", "")),
         )
         if not record.is_under_way:

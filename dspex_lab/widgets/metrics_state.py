@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["HISTORY_COLUMNS", "metrics_message", "run_message"]
+from dspex_lab.calls import Usage
+
+__all__ = ["HISTORY_COLUMNS", "StepFigures", "metrics_message", "run_message"]
 
 #: What stands in a row of the history: ``t`` in epoch seconds where its bucket begins, latencies in seconds.
 HISTORY_COLUMNS = ("t", "calls", "errors", "input_tokens", "output_tokens", "p50_s", "p90_s", "p99_s")
 _BUCKET_S = 5.0
+
+
+class StepFigures(Protocol):
+    """What one step took; a run's ``StepMetrics`` are such, and a run's view has them too."""
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def duration_s(self) -> float | None: ...
+
+    @property
+    def usage(self) -> Usage: ...
+
+    @property
+    def retries(self) -> int: ...
 
 
 def metrics_message(
@@ -48,13 +66,13 @@ def run_message(
     *,
     started_at: float,
     duration_s: float | None,
-    steps: Iterable[Any],
+    steps: Iterable[tuple[str, StepFigures]],
     error: str = "",
 ) -> dict[str, Any]:
-    """One run to compare with others; ``steps`` are its ``StepMetrics``."""
+    """One run to compare with others; ``steps`` are what its steps took, by name."""
     told = [
         {
-            "name": one.step,
+            "name": name,
             "status": str(one.status),
             "duration_s": one.duration_s,
             "input_tokens": one.usage.input_tokens,
@@ -62,7 +80,7 @@ def run_message(
             "cost": one.usage.cost,
             "retries": one.retries,
         }
-        for one in steps
+        for name, one in steps
     ]
     costs = [one["cost"] for one in told if one["cost"] is not None]
     return {

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dspex_lab.errors import ConfigurationError
-from dspex_lab.lab import Lab, current_lab
+from dspex_lab.lab import current_lab
 from dspex_lab.telemetry.attributes import RUN_ID
 from dspex_lab.telemetry.spans import Span
-from dspex_lab.widgets.live_panel import LivePanel
+from dspex_lab.widgets.live_shown import show_live
 from dspex_lab.widgets.metrics_panel import metrics_subject
 from dspex_lab.widgets.pools_panel import pools_subject
 from dspex_lab.widgets.trace_panel import trace_subject
@@ -21,7 +21,8 @@ __all__ = ["show_metrics", "show_pools", "show_trace"]
 
 def show_pools() -> None:
     """Show the pools live: workers and their states, queues, memory, CPU, crashes; resize, restart, start, logs."""
-    LivePanel(pools_subject(current_lab())).display()
+    lab = current_lab()
+    show_live(lab, pools_subject(lab))
 
 
 def show_metrics() -> None:
@@ -29,14 +30,15 @@ def show_metrics() -> None:
 
     The charts are plotly's where it is installed (``pip install 'dspex-lab[plot]'``), plain lines elsewhere.
     """
-    LivePanel(metrics_subject(current_lab())).display()
+    lab = current_lab()
+    show_live(lab, metrics_subject(lab))
 
 
 def show_trace(trace_id: str | None = None) -> None:
     """Show a trace as a waterfall, by its id or that of a run in it, or by what that begins with; None: the latest. It
     grows while a run of it is under way here. Raises ``ConfigurationError`` when there is none."""
     lab = current_lab()
-    wanted = trace_id or _latest(lab)
+    wanted = trace_id or lab.trace().trace_id
 
     def read() -> tuple[Sequence[Span], bool]:
         under_way = {run.id for run in lab.launcher.runs if not run.state.is_over}
@@ -49,13 +51,4 @@ def show_trace(trace_id: str | None = None) -> None:
             return (), True  # none of its spans has ended yet
         return spans, is_asked_for or any(span.attributes.get(RUN_ID) in under_way for span in spans)
 
-    LivePanel(trace_subject(read, clock=lab.clock)).display()
-
-
-def _latest(lab: Lab) -> str:
-    found = lab.traces(1)
-    if not len(found):
-        raise ConfigurationError(
-            "Nothing was traced yet.", "trace", hint="Every run of a program or a pipeline is; lab.traces() lists them."
-        )
-    return str(found["trace"].iloc[0])
+    show_live(lab, trace_subject(read, clock=lab.clock))

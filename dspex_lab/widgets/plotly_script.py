@@ -13,7 +13,7 @@ from pathlib import Path
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.widgets.subject import Reply
 
-__all__ = ["find_script", "script_part"]
+__all__ = ["compressed_script", "find_script", "script_part"]
 
 #: Jupyter Server drops what a kernel sends too fast: a part is well below what it takes in a second.
 _PART_BYTES = 384 * 1024
@@ -31,6 +31,13 @@ def find_script() -> Path | None:
 def script_part(part: int) -> Reply:
     """One part of the script, compressed by gzip, and how many there are. Raises ``ConfigurationError`` when plotly is
     not installed."""
+    data = compressed_script()
+    start = int(part) * _PART_BYTES
+    return Reply({"parts": -(-len(data) // _PART_BYTES)}, (data[start : start + _PART_BYTES],))
+
+
+def compressed_script() -> bytes:
+    """All of the script, compressed by gzip. Raises ``ConfigurationError`` when plotly is not installed."""
     path = find_script()
     if path is None:
         raise ConfigurationError(
@@ -38,9 +45,7 @@ def script_part(part: int) -> Reply:
             "plot",
             hint="pip install 'dspex-lab[plot]', then show the panel again.",
         )
-    data = _compressed(path, path.stat().st_mtime_ns)
-    start = int(part) * _PART_BYTES
-    return Reply({"parts": -(-len(data) // _PART_BYTES)}, (data[start : start + _PART_BYTES],))
+    return _compressed(path, path.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=1)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dspex_lab.calls import new_id
 from dspex_lab.clock import Clock
 from dspex_lab.errors import LabError
+from dspex_lab.errors.foreign import text_of
 from dspex_lab.telemetry.events import Event
 from dspex_lab.telemetry.run_view import RunView, render_html, render_questions_html, render_questions_text, render_text
 from dspex_lab.widgets.live_run import LiveRun, OnAnswer, PanelStatistics
@@ -159,9 +160,12 @@ class RunPanel:
         self._heard = int(attempt or 0)
         try:
             self._on_rerun(step)
-        except LabError as error:
+        except Exception as error:  # whatever it is, the page waits for an answer
+            if not isinstance(error, LabError):
+                log.warning("The run could not be begun again.", exc_info=True)
+            message = error.message if isinstance(error, LabError) else f"{type(error).__name__}: {text_of(error)}"
             if self._widget is not None:
-                self._widget.send({"kind": "not_begun", "message": error.message, "hint": error.hint or ""})
+                self._widget.send({"kind": "not_begun", "message": message, "hint": getattr(error, "hint", None) or ""})
 
     def __repr__(self) -> str:
         view = self._live.view

@@ -6,16 +6,17 @@ from typing import Any
 
 from dspex_lab.lab import current_lab
 from dspex_lab.telemetry.trace import Trace
-from dspex_lab.widgets.live_panel import LivePanel
+from dspex_lab.widgets.live_shown import show_live
 from dspex_lab.widgets.notebook import has_kernel
 from dspex_lab.widgets.trace_panel import trace_subject
 
 __all__ = ["display_trace", "teach", "trace"]
 
 
-def trace(trace_id: str) -> Trace:
-    """One trace by its id, or by that of a run in it: what took how long, as a waterfall. ``trace.spans`` are its
-    spans, ``trace.frame`` is a DataFrame of them. Raises ``ConfigurationError`` when there is none."""
+def trace(trace_id: str | None = None) -> Trace:
+    """One trace by its id, or by that of a run in it: what took how long, as a waterfall; the latest where none is
+    named. ``trace.spans`` are its spans, ``trace.frame`` is a DataFrame of them. Raises ``ConfigurationError`` when
+    there is none."""
     from IPython import get_ipython
 
     if (shell := get_ipython()) is not None:
@@ -33,4 +34,4 @@ def display_trace(found: Trace) -> None:
     IPython takes the value's text."""
     if not has_kernel():
         raise NotImplementedError  # to IPython: show it as you would without me
-    LivePanel(trace_subject(lambda: (found.spans, False))).display()
+    show_live(current_lab(), trace_subject(lambda: (found.spans, False)))

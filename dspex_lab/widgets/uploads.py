@@ -16,6 +16,7 @@ __all__ = ["MAX_UPLOAD_BYTES", "Uploads"]
 
 #: More than this is refused: a path is a better way to a kernel for such a file.
 MAX_UPLOAD_BYTES = 256 * 2**20
+#: So many files are kept, and so many wait for their rest; the oldest go.
 _MOST_FILES = 32
 
 
@@ -40,9 +41,12 @@ class Uploads:
         self._files: dict[str, Uploaded] = {}
 
     def take(self, content: Mapping[str, Any], data: bytes) -> Uploaded | None:
-        """Take a piece; the whole file when it was the last. Raises ``ValueError`` for one that is too large."""
+        """Take a piece; the whole file when it was the last. Raises ``ValueError`` for one that is too large, or no
+        piece of its file."""
         upload, size, at = str(content["upload"]), int(content["size"]), int(content["at"])
-        if not 0 <= size <= MAX_UPLOAD_BYTES or not 0 <= at <= size:
+        if not 0 <= at <= at + len(data) <= size:
+            raise ValueError("This is no piece of the file")
+        if size > MAX_UPLOAD_BYTES:
             raise ValueError(f"Files may have {MAX_UPLOAD_BYTES // 2**20} MB; give a larger one in Python")
         with self._lock:
             if upload in self._files:
@@ -50,14 +54,16 @@ class Uploads:
             coming = self._coming.setdefault(
                 upload, _Coming(str(content.get("name") or "file"), str(content.get("type") or ""), size)
             )
+            if coming.size != size:
+                raise ValueError("This is no piece of the file")
             coming.pieces[at] = data
+            _drop_oldest(self._coming)
             if not coming.is_whole:
                 return None
             del self._coming[upload]
             whole = b"".join(coming.pieces[place] for place in sorted(coming.pieces))
             found = self._files[upload] = Uploaded(coming.name, coming.media_type, whole)
-            while len(self._files) > _MOST_FILES:
-                del self._files[next(iter(self._files))]
+            _drop_oldest(self._files)
             return found
 
     def resolved(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,3 +76,9 @@ class Uploads:
 
     def __repr__(self) -> str:
         return f"<Uploads [files: {len(self._files)}, coming: {len(self._coming)}]>"
+
+
+def _drop_oldest(kept: dict[str, Any]) -> None:
+    """A page that was reloaded never sends the rest of its files."""
+    while len(kept) > _MOST_FILES:
+        del kept[next(iter(kept))]

@@ -16,8 +16,8 @@ import msgspec
 
 from dspex_lab.calls import Code
 from dspex_lab.errors import ProtocolError, ValidationError
+from dspex_lab.errors.foreign import repr_of, text_of
 from dspex_lab.wire import tables
-from dspex_lab.wire.foreign import repr_of, text_of
 
 __all__ = ["decode", "encode"]
 
@@ -70,8 +70,8 @@ def encode(value: Any) -> list[bytes | memoryview]:
 
 
 def decode(frames: Frames, *, allow_code: bool = False) -> Any:
-    """The value of ``frames``; a :class:`ProtocolError` for bytes that are none, a :class:`ValidationError` for code
-    that cannot be loaded here."""
+    """The value of ``frames``, with what :class:`Code` carried in its place. A :class:`ProtocolError` for bytes that
+    are none, a :class:`ValidationError` for code that cannot be loaded here."""
     if not frames:
         raise ProtocolError("A payload without frames came in.")
 
@@ -83,7 +83,7 @@ def decode(frames: Frames, *, allow_code: bool = False) -> Any:
         if code == _TABLE:
             return _table(data, frames)
         if code == _CODE and allow_code:
-            return Code(_unpickle(data))
+            return _unpickle(data)
         raise ProtocolError(
             "Code came in where only data may come." if code == _CODE else f"An unknown extension {code} came in."
         )

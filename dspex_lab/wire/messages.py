@@ -13,7 +13,9 @@ import msgspec
 
 __all__ = [
     "PROTOCOL_VERSION",
+    "RUN_ANSWER",
     "RUN_CANCEL",
+    "RUN_RERUN",
     "Cancel",
     "ChunkOut",
     "Credit",
@@ -43,6 +45,11 @@ PROTOCOL_VERSION = 6
 
 #: The notice that asks a notebook to cancel one of its runs; its one attribute is ``run_id``.
 RUN_CANCEL = "run.cancel"
+#: Notices that a notebook answers, with the order ``runs.told`` and the notice's own ``order`` in it. The first answers
+#: what the run ``run_id`` asks: ``question`` is its id, ``values`` what was typed into its fields.
+RUN_ANSWER = "run.answer"
+#: The second begins the run ``run_id``, which is over, again from ``step`` on (None: all of it).
+RUN_RERUN = "run.rerun"
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True):
@@ -231,8 +238,8 @@ class Reply(Message, frozen=True, tag="reply"):
 
 
 class Notice(Message, frozen=True, tag="notice"):
-    """Something that the host tells a client unasked: data, of which it does what it knows (``RUN_CANCEL``) and passes
-    over the rest."""
+    """Something that the host tells a client unasked: data, of which it does what it knows (``RUN_CANCEL``,
+    ``RUN_ANSWER``, ``RUN_RERUN``) and passes over the rest."""
 
     name: str
     attributes: dict[str, Any] = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dspex_lab.errors import Cancelled, LabError, PythonError
-from dspex_lab.wire.foreign import text_of
+from dspex_lab.errors.foreign import text_of
 
 __all__ = ["error_data", "format_traceback", "to_lab_error"]
 

@@ -19,17 +19,21 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 CELLS = [
     "class Order: ...",
     '%%signature Triage\n"""Route a ticket."""\nticket: strr\norder: Order\n->\nurgency: int',
-    '%%pipeline support --run ticket="Hello"\ntriage = predict(Triage, strem=True)',
+    """%%pipeline support --run ticket="Hello"
+triage = predict(Triage, strem=True)
+mood = predict("ticket -> mood: int")
+reply = predict("mood: list -> reply")""",
 ]
 LIMIT_MS = 60_000
 
 
 def check_marks(page: Page) -> None:
-    """What is wrong is underlined, what another cell defines is not, and a word that is mended is no more."""
+    """What is wrong is underlined, in a step and between two; what another cell defines is not."""
     faults = page.locator(".cm-lintRange-error")
     expect(faults.filter(has_text="strr")).to_be_visible(timeout=LIMIT_MS)
     expect(faults.filter(has_text="strem")).to_be_visible(timeout=LIMIT_MS)
-    expect(faults).to_have_count(2)
+    expect(faults.filter(has_text="reply")).to_be_visible(timeout=LIMIT_MS)
+    expect(faults).to_have_count(3)
     expect(page.locator(".dspex-cm-magic")).to_have_count(2)
     expect(page.locator(".dspex-cm-arrow")).to_have_text("->")
     faults.filter(has_text="strr").hover()

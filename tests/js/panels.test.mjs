@@ -10,6 +10,7 @@ const { firstChoice } = await load("run_comparison.js");
 const { pieces } = await load("plain_chart.js");
 const { uptimeText } = await load("pools_view.js");
 const { logName } = await load("logs_view.js");
+const { formatJson } = await load("json_format.js");
 
 function connect() {
   const sent = [];
@@ -143,4 +144,11 @@ test("a plain line has gaps where there is no value", () => {
 
 test("a moment with calls between moments without is a point", () => {
   assert.deepEqual([1, null, 2, 3, null].map((_, at, all) => charts.standsAlone(all, at)), [true, false, false, false, false]);
+});
+
+test("JSON is set in order as the browser would, and no digit of it changes", () => {
+  const value = { a: [1, { b: "x, {y}: \"z\"" }, []], c: {}, d: [[true, null]], "e:": -1.5 };
+  assert.equal(formatJson(JSON.stringify(value)), JSON.stringify(value, null, 2));
+  assert.equal(formatJson(" \n[ 12345678901234567890 ,1.0, 1e400]"), "[\n  12345678901234567890,\n  1.0,\n  1e400\n]");
+  assert.equal(formatJson(formatJson('{"a":{"b":[]}}')), '{\n  "a": {\n    "b": []\n  }\n}');
 });

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -11,6 +15,8 @@ from hypothesis import strategies as st
 
 from dspex_lab import errors
 from dspex_lab.errors import LabError, PipelineError, PythonError, SignatureError, ValidationError, error_from_dict
+from dspex_lab.errors.nearest import did_you_mean, nearest
+from dspex_lab.errors.users_code import is_users_file
 
 CLASSES = sorted(
     (one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, LabError)),
@@ -75,8 +81,41 @@ def test_data_that_is_no_error_becomes_one(data: dict[str, Any], name: str) -> N
     assert isinstance(error_from_dict(data | {"type": name}), LabError)
 
 
+class Unprintable:
+    """A user's value whose repr raises."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+class Endless(list[Any]):
+    """A value that holds itself."""
+
+    def __init__(self) -> None:
+        self.append(self)
+
+
+@pytest.mark.parametrize("data", [None, 5, "text", [1]], ids=repr)
+def test_what_is_no_mapping_becomes_an_error_too(data: object) -> None:
+    """A broken other side may tell anything in an error's place."""
+    assert isinstance(error_from_dict(data), PythonError)
+
+
 @pytest.mark.parametrize(
-    "value", [object(), "\udcff", {"deep": [object()]}, 2**70, {1: {2}}, b"raw", float("nan")], ids=repr
+    "value",
+    [
+        object(),
+        "\udcff",
+        {"deep": [object()]},
+        2**70,
+        {1: {2}},
+        b"raw",
+        float("nan"),
+        10**5000,
+        Unprintable(),
+        Endless(),
+    ],
+    ids=lambda value: type(value).__name__,
 )
 def test_whatever_an_error_holds_can_travel(value: object) -> None:
     """to_dict() is plain data, even of values that are none."""
@@ -125,3 +164,44 @@ def test_retryable_is_the_classes_own_unless_said(cls: type[LabError]) -> None:
     """A class has its answer, an error may have another."""
     assert cls("x").retryable is cls.retryable
     assert cls("x", retryable=not cls.retryable).retryable is not cls.retryable
+
+
+# --- the user's own line ------------------------------------------------------------------------------------------
+
+
+def test_a_file_beside_an_environment_is_the_users(tmp_path: Path) -> None:
+    """A project may lie in a folder whose name begins as the house's does, or around the environment itself."""
+    beside = f"{Path(errors.__file__).parents[1]}_demo/steps.py"
+    around = str(Path(sys.prefix) / "steps.py")
+    assert all(map(is_users_file, (beside, around, str(tmp_path / "a.py"), "<ipython-input-1-ab>")))
+
+
+@pytest.mark.parametrize("module", [json, pytest, errors])
+def test_what_was_installed_is_not_the_users(module: ModuleType) -> None:
+    """Python's own files, packages and ours are nobody's line."""
+    assert not is_users_file(str(module.__file__))
+
+
+@pytest.mark.parametrize("file", ["<frozen runpy>", "<string>"])
+def test_frames_of_python_itself_are_not_the_users(file: str) -> None:
+    """Modules that are frozen into Python, and what its library makes as text."""
+    assert not is_users_file(file)
+
+
+# --- what was meant -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "found"),
+    [("Retyr", ["retry", "run"], "retry"), ("ID", {"id": 1}, "id"), ("xyz", ["retry"], None), (7, [7, None], None)],
+)
+def test_the_nearest_name_is_found_whatever_its_case(name: object, known: Any, found: str | None) -> None:
+    """Among anything: what is no name is none."""
+    assert nearest(name, known) == found
+
+
+def test_the_hint_is_written_as_one_would_write_it() -> None:
+    """A flag is a flag; without a name that is near there is another hint."""
+    assert did_you_mean("--rum", ["--run"], form="{}") == "Did you mean --run?"
+    assert did_you_mean("rum", ["run"]) == "Did you mean 'run'?"
+    assert did_you_mean("xyz", ["run"], "There is run.") == "There is run."

@@ -141,6 +141,35 @@ def test_closing_twice_does_no_harm() -> None:
     assert "[closed" in repr(lab)
 
 
+def test_the_local_model_is_loaded_while_the_user_types(tmp_path: Path) -> None:
+    """Getting ready starts the pools with a floor, then has the default model loaded."""
+    (tmp_path / "tiny.gguf").touch()
+    settings = Settings.create(runtime_dir=tmp_path, model_dir=tmp_path, lm="local/tiny")
+    asked: list[str] = []
+    is_loaded = threading.Event()
+    backend = FakeBackend(
+        {"lm.load": lambda call: is_loaded.set()}, replies={"pools.start": lambda name: asked.append(name)}
+    )
+    with Lab(settings, backend=backend) as lab:
+        lab.start_in_background()
+        assert is_loaded.wait(10)
+    assert asked == ["general"]
+    assert backend.calls[0].args == {"model": "local/tiny"}
+
+
+def test_all_of_a_lab_ends_though_one_part_of_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails at the end leaves no thread behind; its error is raised."""
+
+    def fail() -> None:
+        raise OSError("full")
+
+    lab = Lab(backend=FakeBackend())
+    monkeypatch.setattr(lab.batches, "close", fail)
+    with pytest.raises(OSError, match="full"):
+        lab.close()
+    assert lab.portal.is_closed
+
+
 def test_a_closed_lab_says_so(backend: FakeBackend) -> None:
     """Whatever is asked of it is HostUnavailable with a hint; warming it up is nothing."""
     lab = Lab(backend=backend)
@@ -343,7 +372,7 @@ def test_observers_hear_of_what_happens_and_one_that_fails_is_detached(
     double(q=2)
     assert heard == ["run.start", "run.end"]
     assert caplog.text.count("was detached") == 1
-    with pytest.raises(ValueError, match=r"run\.start"):
+    with pytest.raises(ConfigurationError, match=r"Did you mean 'run\."):
         lab_api.on("run.begin", broken)
 
 

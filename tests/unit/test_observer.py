@@ -34,6 +34,15 @@ def test_closing_twice_is_harmless() -> None:
         lab.observer.close()
 
 
+def test_a_closed_one_opens_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A panel may ask while its lab is being closed: nobody would close that line again."""
+    monkeypatch.setattr(observer, "find_host", lambda _: True)
+    with Lab() as lab:
+        lab.observer.close()
+        with pytest.raises(HostUnavailable, match="closed"):
+            lab.observer.ask("status")
+
+
 @pytest.mark.usefixtures("ended_host")
 def test_an_observer_is_none_of_the_hosts_clients() -> None:
     """It is asked over a line of its own, which keeps no host alive."""

@@ -11,6 +11,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
+from dspex_lab.errors import HostUnavailable, LabError
 from dspex_lab.portal import Portal
 
 
@@ -87,9 +88,10 @@ def test_an_interrupt_ends_the_wait_and_the_work(portal: Portal, monkeypatch: py
         return future
 
     monkeypatch.setattr(portal, "start", start)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         portal.run(wait)
     assert ended.wait(5)
+    assert "test_portal.py" in str(caught.value.__dict__["_render_traceback_"]())
 
 
 def test_closing_cancels_what_runs() -> None:
@@ -109,8 +111,17 @@ def test_run_on_its_own_loop_is_an_error(portal: Portal) -> None:
     async def wait_for_myself() -> None:
         portal.call_soon(lambda: None)
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(LabError, match=r"event loop.*\n.*await"):
         portal.run(wait_for_myself)
+
+
+def test_a_closed_one_says_so() -> None:
+    """Whatever is asked of it, with a hint."""
+    portal = Portal()
+    portal.close()
+    for ask in (portal.run, portal.start, portal.call_soon):
+        with pytest.raises(HostUnavailable, match=r"closed.*\n.*Lab\(\)"):
+            ask(add, 2, 3)
 
 
 FORK = """

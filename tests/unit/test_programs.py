@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,6 +42,19 @@ def test_every_public_function_is_a_name_of_the_package() -> None:
     """What ``import dspex_lab as lab`` offers is what stands here."""
     public = set(programs.__all__) - {"start_batch", "start_run"}
     assert {name for name in public if getattr(dspex_lab, name) is not getattr(programs, name)} == set()
+
+
+def test_tab_offers_public_names_only() -> None:
+    """What the package imports for itself is not among them."""
+    assert sorted(dir(dspex_lab)) == sorted(dspex_lab.__all__)
+
+
+def test_every_public_function_says_what_it_raises() -> None:
+    """Or that it raises nothing that one could do something about."""
+    harmless = {"current_lab", "runs", "show_metrics", "show_pools", "statistics", "traces", "use_lab"}
+    functions = [name for name in dspex_lab.__all__ if inspect.isfunction(getattr(dspex_lab, name))]
+    silent = [name for name in functions if "raise" not in (inspect.getdoc(getattr(dspex_lab, name)) or "").lower()]
+    assert {name for name in silent if not name.endswith("load_ipython_extension")} - harmless == set()
 
 
 def test_making_a_program_needs_no_lab() -> None:
@@ -119,3 +133,28 @@ def test_runs_are_found_again() -> None:
     [found] = programs.runs(limit=1)["id"]
     assert run.id.startswith(found)
     assert programs.run(found) is run
+
+
+@pytest.mark.parametrize("data", ["a text", None, [1, 2]], ids=repr)
+def test_what_is_no_mapping_is_told(data: Any) -> None:
+    """With the names that there are."""
+    with pytest.raises(ValidationError, match="no mapping") as caught:
+        programs.validate(data, "text -> stars: int")
+    assert caught.value.hint == 'Write {"stars": ...}.'
+
+
+def test_a_side_that_is_none_is_no_side() -> None:
+    """A slip checks nothing in silence."""
+    wrong: Any = "output"
+    with pytest.raises(ConfigurationError, match="no side 'output'"):
+        programs.validate({"stars": 1}, "text -> stars: int", side=wrong)
+
+
+@pytest.mark.parametrize(
+    ("event", "observer", "words"),
+    [("router.rety", print, "Did you mean 'router.retry'"), (5, print, "No event"), ("token", "print", "a function")],
+)
+def test_what_cannot_be_heard_is_told_at_once(event: Any, observer: Any, words: str) -> None:
+    """An event that is none, and an observer that cannot be called."""
+    with pytest.raises(ConfigurationError, match=words):
+        programs.on(event, observer)

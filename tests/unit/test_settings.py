@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +44,12 @@ def test_pools_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_a_wrong_setting_is_named(values: dict[str, Any], key: str) -> None:
     """The error carries the key, what was expected and what was there."""
-    with pytest.raises(ConfigurationError) as caught:
-        Settings.create(**values)
-    assert caught.value.config_key == key
-    assert caught.value.expected
-    assert caught.value.actual
+    for make in (Settings, Settings.create):
+        with pytest.raises(ConfigurationError) as caught:
+            make(**values)
+        assert caught.value.config_key == key
+        assert caught.value.expected
+        assert caught.value.actual
 
 
 @pytest.mark.parametrize("name", ["DSPEX_LAB_POOLS", "DSPEX_LAB_IDLE_EXIT_S"])
@@ -89,6 +92,31 @@ def test_an_api_key_is_shown_nowhere() -> None:
     settings = Settings.create(lm_api_key="sk-secret")
     assert "sk-secret" not in repr(settings)
     assert "sk-secret" not in settings.model_dump_json()
+
+
+def test_a_pools_variables_are_shown_nowhere() -> None:
+    """Keys of providers may be among them; the workers get them."""
+    spec = PoolSpec(name="mine", env={"OPENAI_API_KEY": "sk-secret"})
+    assert "sk-secret" not in repr(Settings(pools=(spec,)))
+    assert spec.model_dump(mode="json")["env"] == {"OPENAI_API_KEY": "sk-secret"}
+
+
+@pytest.mark.parametrize(
+    ("make", "values"),
+    [
+        (PoolSpec, {"name": "mine", "size": 1, "min_ready": 2, "env": {"KEY": "sk-secret"}}),
+        (PoolSpec, {"name": "mine", "env": {"A=": "sk-secret"}}),
+        (Settings, {"lm_api_key": ["sk-secret"]}),
+        (Settings, {"pools": [{"name": "a", "size": 0, "env": {"KEY": "sk-secret"}}]}),
+    ],
+)
+def test_an_error_quotes_no_secret(make: Callable[..., object], values: dict[str, Any]) -> None:
+    """It is shown, and it travels: neither it nor what it came of holds what was given in the place of a key."""
+    with pytest.raises(ConfigurationError) as caught:
+        make(**values)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "sk-secret" not in told.replace(repr(values), "")
+    assert "sk-secret" not in str(caught.value.to_dict())
 
 
 def test_settings_are_frozen() -> None:

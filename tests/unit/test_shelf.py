@@ -39,3 +39,18 @@ def test_what_is_taken_is_not_closed() -> None:
     shelf.take(Thing())
     shelf.clear()
     assert (first.closed, second.closed, len(shelf)) == (0, 1, 0)
+
+
+def test_one_that_cannot_be_closed_keeps_nothing_else_from_it() -> None:
+    """Neither what is put there next, nor what is closed after it."""
+
+    class Broken(Thing):
+        def close(self) -> None:
+            raise OSError
+
+    shelf, last = Shelf(1), Thing()
+    shelf.put(Broken())
+    shelf.put(Broken())
+    shelf.put(last)
+    shelf.clear()
+    assert last.closed == 1

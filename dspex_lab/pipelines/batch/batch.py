@@ -22,6 +22,7 @@ from dspex_lab.pipelines.batch.sinks import Sink
 from dspex_lab.pipelines.batch.statistics import TRANSITIONS, BatchState, BatchStatistics
 from dspex_lab.portal import Portal
 from dspex_lab.router import AccountStatistics
+from dspex_lab.telemetry import attributes as names
 
 __all__ = ["Batch"]
 
@@ -237,6 +238,7 @@ class Batch:
         if self._book is not None:
             await self._book.end(state)
         self._ended = self._clock.monotonic()
+        self._tell(state, error)
         with self._lock:
             if state not in TRANSITIONS[self._state]:
                 raise RuntimeError(f"A batch that is {self._state} cannot become {state}.")
@@ -247,6 +249,23 @@ class Batch:
             self._done.set_exception(Cancelled(f"The batch of {self.name} was cancelled."))
         else:
             self._give_result()
+
+    def _tell(self, state: BatchState, error: BaseException | None) -> None:
+        """Leave the batch's span, above those of its rows."""
+        counts, usage = self._drive.counts, self._drive.counts.usage
+        attributes: dict[str, Any] = {
+            names.ROWS_FAILED: counts.failed or None,
+            names.RETRIES: counts.retries or None,
+            names.INPUT_TOKENS: usage.input_tokens if usage.lm_calls else None,
+            names.OUTPUT_TOKENS: usage.output_tokens if usage.lm_calls else None,
+            names.COST_USD: usage.cost if usage.lm_calls else None,
+        }
+        if state is BatchState.FAILED and error is not None:
+            attributes[names.ERROR_TYPE] = type(error).__name__
+            self._drive.trace.finish("error", attributes, str(getattr(error, "message", error)))
+        else:
+            is_whole = state is BatchState.FINISHED
+            self._drive.trace.finish("ok" if is_whole else "cancelled", attributes)
 
     def _end_state(self, error: BaseException | None) -> BatchState:
         if self._asked is not None:

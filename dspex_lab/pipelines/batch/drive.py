@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dspex_lab.calls import TraceContext, Usage
+from dspex_lab.calls import Usage
 from dspex_lab.errors import Cancelled, DeadlineExceeded, LabError
 from dspex_lab.pipelines.batch.book import BatchBook
 from dspex_lab.pipelines.batch.feed import Feed
 from dspex_lab.pipelines.batch.pace import Overload, Pace, RowEnd, may_come_again, overload_of, paced
 from dspex_lab.pipelines.batch.result_row import ResultRow
 from dspex_lab.pipelines.batch.sinks import Sink
+from dspex_lab.pipelines.batch.trace import BatchTrace, RowTrace
 from dspex_lab.pipelines.batch.watch import RowWatch
 from dspex_lab.pipelines.failures import as_lab_error, as_pipeline_error
 from dspex_lab.pipelines.options import RunOptions
@@ -26,7 +27,6 @@ from dspex_lab.pipelines.runner import PlanRun, RunSettings
 from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.router import Account, Router
 from dspex_lab.router.native import within
-from dspex_lab.telemetry.spans import new_span_id
 from dspex_lab.threads import Threads
 
 __all__ = ["Counts", "Drive", "KnownRows", "PreparedRow"]
@@ -36,8 +36,6 @@ _WINDOW, _WINDOW_PER_PLACE = 1024, 4
 #: How often a row that was refused for want of room comes again, whatever its steps tried before.
 _PATIENCE = 8
 _BACKOFF_S, _MAX_BACKOFF_S = 0.5, 30.0
-#: The first rows leave spans in the trace store, and one of so many after them.
-_TRACED_FIRST, _TRACED_OF = 100, 100
 #: How long cancelled rows may take to end before the batch ends without them.
 _CANCEL_GRACE_S = 0.8
 
@@ -95,6 +93,7 @@ class Drive:
         *,
         batch_id: str,
         threads: Threads,
+        trace: BatchTrace,
         book: BatchBook | None = None,
         is_program: bool = False,
         stops_at_error: bool = False,
@@ -107,6 +106,7 @@ class Drive:
         self._sink = sink
         self._batch_id = batch_id
         self._threads = threads
+        self.trace = trace
         self._book = book
         self._is_program = is_program
         self._stops_at_error = stops_at_error
@@ -220,6 +220,7 @@ class Drive:
     def _begin(self, row: PreparedRow) -> None:
         self._begun += 1
         if isinstance(row.inputs, LabError):
+            self.trace.end(row.position, None, error=row.inputs)
             self._over(ResultRow(row.position, row.row, error=row.inputs, key=row.key))
         else:
             task = asyncio.create_task(self._row(row, row.inputs))
@@ -236,15 +237,27 @@ class Drive:
             self._end_reading()
 
     async def _row(self, row: PreparedRow, inputs: Mapping[str, Any]) -> None:
-        for attempt in range(_PATIENCE + 1):
-            watch = RowWatch(self._router.hub.emit, self._refused, self._clock.monotonic)
-            is_traced = row.position < _TRACED_FIRST or row.position % _TRACED_OF == 0
-            trace = TraceContext(self._batch_id, new_span_id()) if is_traced else None
-            settings = RunSettings(self._batch_id, self._options, "batch", trace)
+        trace = self.trace.begin(row.position, inputs)
+        began = self._clock.monotonic()
+        try:
+            done = await self._done(row, inputs, trace)
+        except asyncio.CancelledError:
+            self.trace.leave(trace)
+            raise
+        since = None if done.error is None else self._clock.now() - (self._clock.monotonic() - began)
+        self.trace.end(row.position, trace, error=done.error, since=since)
+        self._over(done)
+
+    async def _done(self, row: PreparedRow, inputs: Mapping[str, Any], trace: RowTrace | None) -> ResultRow:
+        """What becomes of the row, which may come again and again while there is no room for it."""
+        place = None if trace is None else trace.context
+        attempt = 0
+        while True:
+            watch = RowWatch(self._router.hub, self._refused, self._clock, trace)
             work = PlanRun(
                 self._plan,
                 self._router,
-                settings,
+                RunSettings(self._batch_id, self._options, "batch", place),
                 emit=watch.emit,
                 clock=self._clock,
                 threads=self._threads,
@@ -256,14 +269,14 @@ class Drive:
             is_refusal, wait_s = (False, None) if done.error is None else overload_of(done.error)
             if done.error is None or not is_refusal:
                 self.pace = paced(self.pace, RowEnd(self._full_at >= watch.began, watch.has_queued))
-                break
+                return done
             self._refused(Overload(self._clock.monotonic(), watch.began, wait_s))
             if attempt == _PATIENCE or not may_come_again(done.error):
-                break
+                return done
             # It keeps its place, so that no other row comes into it while nobody is to come.
             backoff_s = min(_BACKOFF_S * 2**attempt, _MAX_BACKOFF_S)
             await self._clock.sleep(max(self.pace.wait_s(self._clock.monotonic()), backoff_s))
-        self._over(done)
+            attempt += 1
 
     async def _tried(self, row: PreparedRow, inputs: Mapping[str, Any], work: PlanRun) -> ResultRow:
         outputs: Mapping[str, Any] = {}

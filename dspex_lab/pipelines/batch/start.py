@@ -18,11 +18,13 @@ from dspex_lab.pipelines.batch.result_row import ResultColumns
 from dspex_lab.pipelines.batch.rows import open_rows
 from dspex_lab.pipelines.batch.sinks import open_sink
 from dspex_lab.pipelines.batch.store import BatchStore
+from dspex_lab.pipelines.batch.trace import BatchTrace
 from dspex_lab.pipelines.options import RunOptions
 from dspex_lab.pipelines.plan import Plan
 from dspex_lab.pipelines.steps import Leaf
 from dspex_lab.portal import Portal
 from dspex_lab.router import Account, Router
+from dspex_lab.telemetry import Recorder
 
 __all__ = ["BatchStarter", "StartBatch"]
 
@@ -43,9 +45,13 @@ class StartBatch(Protocol):
 
 
 class BatchStarter:
-    """Begins batches on one portal. ``store`` is where they are written down; None: nowhere."""
+    """Begins batches on one portal. ``store`` is where they are written down, ``recorder`` what takes their spans;
+    None: nowhere, and none are made."""
 
-    def __init__(self, portal: Portal, router: Router, store: BatchStore | None = None) -> None:
+    def __init__(
+        self, portal: Portal, router: Router, store: BatchStore | None = None, *, recorder: Recorder | None = None
+    ) -> None:
+        self._add_span = None if recorder is None else recorder.add_span
         self._portal = portal
         self._router = router
         self._store = store
@@ -80,6 +86,7 @@ class BatchStarter:
             first_pace() if options.concurrency is None else fixed_pace(options.concurrency),
             batch_id=batch_id,
             threads=self._portal.threads,
+            trace=BatchTrace(batch_id, plan, self._router.clock, self._add_span),
             book=book,
             is_program=is_program,
             stops_at_error=options.on_error == "raise",

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from dspex_lab.calls import TraceContext
+from dspex_lab.clock import Clock
 from dspex_lab.pipelines.batch.pace import TOO_MANY, Overload
-from dspex_lab.router import EmitEvent
+from dspex_lab.pipelines.batch.trace import RowTrace
+from dspex_lab.telemetry import Event, EventHub
 
 __all__ = ["RowWatch"]
 
@@ -17,15 +19,18 @@ _REFUSALS = frozenset({"DeadlineExceeded", "PoolSaturated"})
 
 
 class RowWatch:
-    """The way of one row's events: on to ``send``, and a look at some."""
+    """The way of one row's events: on to the hub, into the row's trace if it has one, and a look at some."""
 
-    __slots__ = ("_began", "_now", "_on_overload", "_queue_s", "_run_s", "_send", "retries")
+    __slots__ = ("_began", "_clock", "_hub", "_on_overload", "_queue_s", "_run_s", "_trace", "retries")
 
-    def __init__(self, send: EmitEvent, on_overload: Callable[[Overload], object], now: Callable[[], float]) -> None:
-        self._send = send
+    def __init__(
+        self, hub: EventHub, on_overload: Callable[[Overload], object], clock: Clock, trace: RowTrace | None = None
+    ) -> None:
+        self._hub = hub
         self._on_overload = on_overload
-        self._now = now
-        self._began = now()
+        self._clock = clock
+        self._trace = trace
+        self._began = clock.monotonic()
         self._queue_s = self._run_s = 0.0
         self.retries = 0
 
@@ -35,9 +40,14 @@ class RowWatch:
             self._run_s += attributes["run_s"]
         elif name == "router.retry":
             self._retry(attributes)
-        elif name == "pipeline.step":
-            return  # a batch has figures, and no panel of every row's steps
-        self._send(name, trace, **attributes)
+        is_step = name == "pipeline.step"  # a batch has figures, and no panel of every row's steps
+        if self._trace is not None:
+            event = Event(name, self._clock.now(), attributes, trace)
+            self._trace.keep(event)
+            if not is_step:
+                self._hub.tell(event)
+        elif not is_step:
+            self._hub.emit(name, trace, **attributes)
 
     @property
     def began(self) -> float:
@@ -54,7 +64,7 @@ class RowWatch:
         asked_s = attributes.get("asked_s") or None
         is_refusal = attributes.get("error_type") in _REFUSALS or attributes.get("status") in TOO_MANY
         if is_refusal or asked_s is not None:
-            now = self._now()
+            now = self._clock.monotonic()
             self._on_overload(Overload(now, self._began, asked_s))
             # What this row does next began now: a refusal of it is a new one.
             self._began = now

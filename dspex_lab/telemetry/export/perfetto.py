@@ -22,7 +22,8 @@ _NOTEBOOK = "notebook"
 def write_perfetto(rows: Sequence[tuple[int, Span]], path: Path | str) -> Path:
     """Write the file, for ui.perfetto.dev or chrome://tracing; its path."""
     found = Path(path)
-    found.write_text(json.dumps({"traceEvents": perfetto_events(rows), "displayTimeUnit": "ms"}, ensure_ascii=False))
+    told = {"traceEvents": perfetto_events(rows), "displayTimeUnit": "ms"}
+    found.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
     return found
 
 

@@ -7,6 +7,7 @@
 
 import { element, keepKeys, makeButton, newId, setText } from "./elements.js";
 import { findJsonFault } from "./json_fault.js";
+import { formatJson } from "./json_format.js";
 
 /** So long after the last key a fault is told: half a word is no fault yet. */
 const PATIENCE_MS = 400;
@@ -112,11 +113,11 @@ export class JsonEditor {
       this.area.focus();
       return;
     }
-    this.replace(JSON.stringify(JSON.parse(this.area.value), null, 2));
+    this.replace(formatJson(this.area.value));
   }
 
   insertExample() {
-    this.replace(JSON.stringify(JSON.parse(this.field.example), null, 2));
+    this.replace(formatJson(this.field.example));
   }
 
   /** As if it were typed: one can undo it. @param {string} text */

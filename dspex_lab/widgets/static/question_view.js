@@ -47,6 +47,14 @@ export class QuestionView {
     submitOnKeys(this.node, () => this.submit(), signal);
   }
 
+  /** Have the first field under the reader's hands. */
+  focus() {
+    const [first] = this.rows;
+    if (first) first.focus();
+    else this.button.focus();
+    this.node.scrollIntoView({ block: "nearest" });
+  }
+
   submit() {
     if (this.isSent) return;
     this.isSent = true;

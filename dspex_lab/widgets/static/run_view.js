@@ -197,9 +197,14 @@ export class RunView {
     this.actions.rerun(step);
   }
 
+  /** Steps can be run again, after one was. */
+  letRerun() {
+    for (const view of this.steps.values()) view.again.disabled = false;
+  }
+
   /** The kernel did not begin a run. @param {string} message */
   notBegun(message) {
-    for (const view of this.steps.values()) view.again.disabled = false;
+    this.letRerun();
     this.failure.set({ title: message, hint: "", traceback: "" });
   }
 

@@ -6,7 +6,6 @@ for a key that nobody is told, and its path is removed at once: nothing can conn
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import tempfile
@@ -14,14 +13,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from dspex_lab.errors import ModelError
+from dspex_lab.worker.engines.cores import decoder_threads, prompt_threads
 
-__all__ = ["LlamaServer", "decoder_threads"]
+__all__ = ["LlamaServer"]
 
 #: Tokens of prompt that are worked on before a cancelled generation is noticed. Larger is not faster on a CPU.
 _BATCH_TOKENS = 64
+#: What is kept of prompts whose slot went to another one; some ten thousand tokens of a small model.
+_KEPT_PROMPTS_MIB = 256
+#: A prompt goes on in the slot that has read this share of it, or else with what was kept. With a small share a short
+#: prompt would wipe out a long one for the few words that all prompts begin with.
+_SAME_PROMPT = 0.5
 
 
 class LlamaServer:
@@ -32,11 +35,15 @@ class LlamaServer:
     """
 
     def __init__(self, path: Path, *, slots: int, context_tokens: int) -> None:
+        threads = decoder_threads(), prompt_threads()
         import xllamacpp
 
         folder = tempfile.mkdtemp(prefix="dxl-")
         try:
             parameters = _parameters(xllamacpp.CommonParams(), path, Path(folder))
+            parameters.cpuparams.n_threads, parameters.cpuparams_batch.n_threads = threads
+            # To find out what fits a device's memory, it loads the model twice; without a device nothing has to fit.
+            parameters.fit_params = any("GPU" in device["type"].name for device in xllamacpp.get_device_info())
             parameters.n_parallel = slots
             parameters.n_ctx = context_tokens
             self._server: Any = xllamacpp.Server(parameters)
@@ -63,21 +70,10 @@ def _parameters(parameters: Any, path: Path, folder: Path) -> Any:
     parameters.verbosity = -1
     parameters.kv_unified = True
     parameters.n_batch = parameters.n_ubatch = _BATCH_TOKENS
-    # The slots keep their own prompts; a second cache in memory could grow to gigabytes.
-    parameters.cache_ram_mib = 0
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = decoder_threads()
+    parameters.cache_ram_mib = _KEPT_PROMPTS_MIB
+    parameters.slot_prompt_similarity = _SAME_PROMPT
     parameters.hostnames = [str(folder / "closed.sock")]
     parameters.api_keys = [secrets.token_hex(32)]
     parameters.n_threads_http = 1
     parameters.ui = False
     return parameters
-
-
-def decoder_threads() -> int:
-    """All physical cores that we may use but one, which is the notebook's and the host's.
-
-    The decoder's threads wait for one another at every layer: where one of them has to share its core, all stand
-    still. Two threads on two cores of which one was busy gave 2 tokens a second, one thread gave 38.
-    """
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed) - 1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dspex_lab.errors import ModelError
-from dspex_lab.worker.engines.llama_server import decoder_threads
+from dspex_lab.worker.engines.cores import decoder_threads
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,6 +2,7 @@
 
 import { URLExt } from "@jupyterlab/coreutils";
 import { ServerConnection } from "@jupyterlab/services";
+import { Refusal } from "./refusal.js";
 import type { Topic, Topics } from "./shapes.js";
 import { EventParser } from "./sse.js";
 
@@ -21,10 +22,17 @@ export class Client {
     return this.ask(path, { method: "POST", body: JSON.stringify(body), ...(signal && { signal }) });
   }
 
+  /** The bytes that `GET path` gives. */
+  async bytes(path: string, signal?: AbortSignal): Promise<ArrayBuffer> {
+    const response = await this.request(path, signal ? { signal } : {});
+    if (!response.ok) throw await Refusal.of(response);
+    return response.arrayBuffer();
+  }
+
   /** Tell `hear` of every topic until the line breaks, and `begun` once it stands. */
   async listen(begun: () => void, hear: Hear, signal: AbortSignal): Promise<void> {
     const response = await this.request("events", { signal });
-    if (!response.ok || !response.body) throw await ServerConnection.ResponseError.create(response);
+    if (!response.ok || !response.body) throw await Refusal.of(response);
     begun();
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     const parser = new EventParser();
@@ -37,7 +45,7 @@ export class Client {
 
   private async ask<T>(path: string, init: RequestInit): Promise<T> {
     const response = await this.request(path, init);
-    if (!response.ok) throw await ServerConnection.ResponseError.create(response);
+    if (!response.ok) throw await Refusal.of(response);
     return (await response.json()) as T;
   }
 

@@ -2,8 +2,9 @@
 
 import type { Pool } from "../../../dspex_lab/widgets/static/pool_card.js";
 import type { PoolHost as Host } from "../../../dspex_lab/widgets/static/pools_view.js";
+import type { Fault } from "../../../dspex_lab/widgets/static/question_view.js";
 
-export type { Host, Pool };
+export type { Fault, Host, Pool };
 
 export type Status = "pending" | "running" | "waiting" | "succeeded" | "failed" | "cancelled" | "skipped";
 
@@ -18,6 +19,8 @@ export interface Run {
 }
 
 export const isUnderWay = ({ status }: Pick<Run, "status">): boolean => status === "running" || status === "waiting";
+
+export const isWaiting = ({ status }: Pick<Run, "status">): boolean => status === "waiting";
 
 export interface Trace {
   trace_id: string;

@@ -67,6 +67,16 @@ export class LabModel {
     return this.client.post(`runs/${runId}/cancel`);
   }
 
+  /** Answer what a run asks with what was typed into the fields of its form. */
+  answerRun(runId: string, question: string, values: Record<string, unknown>): Promise<unknown> {
+    return this.client.post(`runs/${runId}/answer`, { question, values });
+  }
+
+  /** Begin a run that is over again from a step on, in its notebook; the new run's id. */
+  async rerun(runId: string, step: string): Promise<string> {
+    return (await this.client.post<{ run_id: string }>(`runs/${runId}/rerun`, { step })).run_id;
+  }
+
   private hear<T extends Topic>(topic: T, value: Topics[T]): void {
     this.values = { ...this.values, [topic]: value };
     this.known.add(topic);

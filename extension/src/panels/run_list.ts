@@ -1,13 +1,21 @@
-/** The latest runs of all notebooks: state, name, when, how long, and Cancel while they go. */
+/** The latest runs of all notebooks: state, name, when, how long; Answer while they ask, Cancel while they go. */
 
 import { element, Icon, seconds, setText, ticking } from "../../../dspex_lab/widgets/static/elements.js";
-import { isUnderWay, type Run } from "../api/shapes.js";
+import { isUnderWay, isWaiting, type Run } from "../api/shapes.js";
 import { ago } from "./figures.js";
 import { type Row, RowList } from "./row_list.js";
 
 export interface RunActions {
   open(run: Run): void;
+  answer(run: Run): void;
   cancel(run: Run): Promise<unknown>;
+}
+
+function makeButton(text: string, onClick: () => unknown): HTMLButtonElement {
+  const button = element("button", "side-button", text) as HTMLButtonElement;
+  button.type = "button";
+  button.addEventListener("click", onClick);
+  return button;
 }
 
 class RunRow implements Row<Run> {
@@ -19,17 +27,16 @@ class RunRow implements Row<Run> {
   private readonly under = element("div", "side-under");
   private readonly state = element("span", "side-more");
   private readonly error = element("div", "side-error");
-  private readonly button = document.createElement("button");
+  private readonly button = makeButton("Cancel", () => this.cancel());
+  private readonly answer = makeButton("Answer…", () => this.run && this.actions.answer(this.run));
   private run: Run | null = null;
   private isCancelling = false;
 
   constructor(private readonly actions: RunActions) {
     const line = this.node.appendChild(element("div", "side-line"));
-    this.button.type = "button";
-    this.button.className = "dspex-side-button";
-    this.button.addEventListener("click", () => this.cancel());
-    line.append(this.icon.node, this.name, this.when, this.took);
-    this.under.append(this.state, this.button);
+    line.append(this.icon.node, this.name, this.took);
+    this.answer.classList.add("dspex-side-wanted");
+    this.under.append(this.state, this.when, this.answer, this.button);
     this.node.append(this.under, this.error);
   }
 
@@ -41,8 +48,14 @@ class RunRow implements Row<Run> {
     setText(this.error, run.status === "failed" ? run.error : "");
     this.error.hidden = !this.error.textContent;
     this.node.classList.toggle("dspex-is-running", isUnderWay(run));
-    this.under.hidden = !isUnderWay(run);
-    setText(this.state, run.status === "waiting" ? "waits for an answer" : run.status);
+    this.name.title = run.pipeline;
+    this.error.title = this.error.textContent ?? "";
+    this.when.hidden = isUnderWay(run);
+    setText(this.state, run.status === "succeeded" ? "" : run.status);
+    this.state.hidden = !this.state.textContent;
+    this.button.hidden = !isUnderWay(run);
+    this.answer.hidden = !isWaiting(run);
+    this.answer.setAttribute("aria-label", `Answer ${run.pipeline || "the run"}`);
     this.button.disabled = this.isCancelling;
     setText(this.button, this.isCancelling ? "Cancelling…" : "Cancel");
     this.button.setAttribute("aria-label", `Cancel ${run.pipeline || "the run"}`);

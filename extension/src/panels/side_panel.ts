@@ -26,12 +26,13 @@ export function makeSidePanel(model: LabModel, commands: CommandRegistry): SideP
     () => model.get("pools").pools ?? [],
     () => "No pool host runs. The first call of a notebook starts one.",
   );
-  for (const id of [Commands.startPools, Commands.stopHost]) {
+  for (const id of [Commands.openMetrics, Commands.startPools, Commands.stopHost]) {
     pools.toolbar.addItem(id, new CommandToolbarButton({ commands, id, label: "" }));
   }
   panel.addWidget(pools);
   const runs = makeRunList({
     open: (run) => void commands.execute(Commands.openRun, { run_id: run.run_id }),
+    answer: (run) => void commands.execute(Commands.answerRun, { run_id: run.run_id }),
     cancel: (run) => model.cancelRun(run.run_id),
   });
   const runsOf = () => model.get("runs").runs ?? [];

@@ -2,6 +2,7 @@
 
 import { Widget } from "@lumino/widgets";
 import { setText } from "../../../dspex_lab/widgets/static/elements.js";
+import { isWaiting } from "../api/shapes.js";
 import type { LabModel } from "../models/lab_model.js";
 import { count } from "./figures.js";
 import { labIcon } from "./icon.js";
@@ -14,9 +15,15 @@ export function statusOf(model: Pick<LabModel, "get" | "lineState">): { text: st
   const workers = pools.reduce((sum, pool) => sum + pool.workers.length, 0);
   const running = pools.reduce((sum, pool) => sum + pool.in_flight, 0);
   const waiting = pools.reduce((sum, pool) => sum + pool.queued, 0);
+  const asked = model.get("runs").runs?.filter(isWaiting).length ?? 0;
   const calls = [running && `${running} running`, waiting && `${waiting} waiting`].filter(Boolean).join(", ");
   const troubled = pools.filter((pool) => pool.trouble).map((pool) => pool.name);
-  const parts = [count(workers, "worker"), calls, troubled.length ? `trouble: ${troubled.join(", ")}` : ""];
+  const parts = [
+    count(workers, "worker"),
+    calls,
+    asked && `${asked} to answer`,
+    troubled.length ? `trouble: ${troubled.join(", ")}` : "",
+  ];
   const text = parts.filter(Boolean).join(" · ");
   return { text, title: `DSPex Lab: ${text}; ${count(host.clients.length, "notebook")}.` };
 }

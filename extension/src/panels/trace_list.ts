@@ -16,15 +16,16 @@ class TraceRow implements Row<Trace> {
 
   constructor(private readonly onOpen: (trace: Trace) => void) {
     const line = this.node.appendChild(element("div", "side-line"));
-    line.append(this.icon.node, this.name, this.when, this.took);
+    line.append(this.icon.node, this.name, this.took);
     const under = this.node.appendChild(element("div", "side-under"));
-    under.append(this.spans);
+    under.append(this.spans, this.when);
   }
 
   set(trace: Trace): void {
     this.trace = trace;
     this.icon.set(trace.errors ? "failed" : "succeeded");
     setText(this.name, trace.name);
+    this.name.title = trace.name;
     setText(this.took, seconds(trace.duration_s));
     const failed = trace.errors ? ` · ${trace.errors} failed` : "";
     setText(this.spans, `${count(trace.spans, "span")}${failed}`);

@@ -1,13 +1,14 @@
-/** Tabs for the pools, a run or a trace, and the order to cancel a run; which one is asked where it is not said. */
+/** Tabs for the pools, the metrics, a run or a trace, and orders to runs; which one is asked where it is not said. */
 
 import { ILabShell, type JupyterFrontEnd, type JupyterFrontEndPlugin } from "@jupyterlab/application";
 import { ICommandPalette, InputDialog, MainAreaWidget } from "@jupyterlab/apputils";
 import type { Widget } from "@lumino/widgets";
-import { isUnderWay, type Run } from "../api/shapes.js";
+import { isUnderWay, isWaiting, type Run } from "../api/shapes.js";
 import { Commands } from "../commands.js";
 import type { LabModel } from "../models/lab_model.js";
 import { ago } from "../panels/figures.js";
-import { labIcon } from "../panels/icon.js";
+import { labIcon, metricsIcon } from "../panels/icon.js";
+import { MetricsPanel } from "../panels/metrics_panel.js";
 import { PoolsPanel } from "../panels/pools_panel.js";
 import { RunPanel } from "../panels/run_panel.js";
 import { TracePanel } from "../panels/trace_panel.js";
@@ -26,7 +27,7 @@ const runText = (run: Run) => `${run.pipeline || "run"}, ${run.status}, ${ago(ru
 
 export const runCommandsPlugin: JupyterFrontEndPlugin<void> = {
   id: "dspex-lab:run-commands",
-  description: "Open runs and traces, cancel runs.",
+  description: "Open runs, traces and metrics, answer and cancel runs.",
   autoStart: true,
   requires: [ILabModel],
   optional: [ICommandPalette, ILabShell],
@@ -40,7 +41,7 @@ export const runCommandsPlugin: JupyterFrontEndPlugin<void> = {
     const traces = () => model.get("traces").traces ?? [];
 
     /** Show a tab: the one that is there, or one that `make` makes. */
-    const open = (id: string, make: () => Widget) => {
+    const open = (id: string, make: () => Widget): Widget | undefined => {
       const there = [...shell.widgets("main")].find((widget) => widget.id === id);
       if (!there) {
         const content = make();
@@ -49,16 +50,24 @@ export const runCommandsPlugin: JupyterFrontEndPlugin<void> = {
         tab.title.label = content.title.label;
         tab.title.icon = content.title.icon;
         tab.title.closable = true;
+        tab.toolbar.hide();
         shell.add(tab, "main");
       }
       shell.activateById(id);
+      const shown = [...shell.widgets("main")].find((widget) => widget.id === id);
+      return shown instanceof MainAreaWidget ? shown.content : shown;
     };
+    const openRun = ({ run_id, pipeline }: Pick<Run, "run_id" | "pipeline">) =>
+      open(
+        `dspex-lab-run-${run_id}`,
+        () => new RunPanel(model, run_id, pipeline, (begun) => openRun({ run_id: begun, pipeline })),
+      );
 
     commands.addCommand(Commands.openPools, {
       label: "Open Pools",
       icon: labIcon,
       isVisible: () => labShell !== null,
-      execute: () => open("dspex-lab-pools", () => new PoolsPanel(model)),
+      execute: () => void open("dspex-lab-pools", () => new PoolsPanel(model)),
     });
     commands.addCommand(Commands.openRun, {
       label: "Open a Run…",
@@ -66,7 +75,7 @@ export const runCommandsPlugin: JupyterFrontEndPlugin<void> = {
       execute: async (args) => {
         const id = args.run_id;
         const run = id ? runs().find((one) => one.run_id === id) : await pick("Open which run?", runs(), runText);
-        if (run) open(`dspex-lab-run-${run.run_id}`, () => new RunPanel(model, run.run_id, run.pipeline));
+        if (run) openRun(run);
       },
     });
     commands.addCommand(Commands.openTrace, {
@@ -81,6 +90,26 @@ export const runCommandsPlugin: JupyterFrontEndPlugin<void> = {
         if (trace) open(`dspex-lab-trace-${trace.trace_id}`, () => new TracePanel(model, trace.trace_id, trace.name));
       },
     });
+    commands.addCommand(Commands.openMetrics, {
+      label: "Show Metrics",
+      caption: "Show the metrics: latency, throughput, errors and tokens of all calls; runs to compare",
+      icon: metricsIcon,
+      isVisible: () => labShell !== null,
+      execute: () => void open("dspex-lab-metrics", () => new MetricsPanel(model.client)),
+    });
+    commands.addCommand(Commands.answerRun, {
+      label: "Answer a Run…",
+      isVisible: () => labShell !== null,
+      isEnabled: () => runs().some(isWaiting),
+      execute: async (args) => {
+        const waiting = runs().filter(isWaiting);
+        const run = args.run_id
+          ? waiting.find((one) => one.run_id === args.run_id)
+          : await pick("Answer which run?", waiting, runText);
+        const panel = run && openRun(run);
+        if (panel instanceof RunPanel) panel.goToQuestion();
+      },
+    });
     commands.addCommand(Commands.cancelRun, {
       label: "Cancel a Run…",
       isEnabled: () => runs().some(isUnderWay),
@@ -93,7 +122,8 @@ export const runCommandsPlugin: JupyterFrontEndPlugin<void> = {
           await told(model.cancelRun(run.run_id), "Cancelling…", `${run.pipeline || "The run"} was told to stop.`);
       },
     });
-    for (const command of [Commands.openPools, Commands.openRun, Commands.openTrace, Commands.cancelRun]) {
+    const { openPools, openMetrics, openRun: openOne, openTrace, answerRun, cancelRun } = Commands;
+    for (const command of [openPools, openMetrics, openOne, openTrace, answerRun, cancelRun]) {
       palette?.addItem({ command, category: "DSPex Lab" });
     }
     model.changed.connect((_, what) => what === "runs" && commands.notifyCommandChanged());

@@ -17,7 +17,7 @@ from playwright.sync_api import Page
 
 from dspex_lab.widgets.modules import read_module
 
-__all__ = ["SCREENSHOTS", "axe_violations", "open_stage", "task_times_ms"]
+__all__ = ["SCREENSHOTS", "axe_violations", "open_stage", "sticks_out", "task_times_ms"]
 
 ROOT = Path(__file__).parents[3]
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -96,3 +96,21 @@ def axe_violations(page: Page, selector: str) -> list[str]:
         for one in found["violations"]
         for node in one["nodes"]
     ]
+
+
+def sticks_out(page: Page, selector: str) -> list[str]:
+    """What is wider than the panel ``selector``, but for what scrolls or is meant to be cut."""
+    found: list[str] = page.evaluate(_STICKS_OUT, selector)
+    return found
+
+
+_STICKS_OUT = """(selector) => {
+  const panel = document.querySelector(selector);
+  const { right } = panel.getBoundingClientRect();
+  const cuts = (node) => getComputedStyle(node).overflowX !== "visible";
+  const isCut = (node) => node !== panel && (cuts(node) || isCut(node.parentElement));
+  const isOut = (node) => node.getClientRects().length && node.getBoundingClientRect().right > right + 0.5;
+  return [...panel.querySelectorAll("*")]
+    .filter((node) => isOut(node) && !isCut(node.parentElement))
+    .map((node) => `${node.tagName} ${node.className}`);
+}"""

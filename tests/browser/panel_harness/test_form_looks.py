@@ -10,8 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.panel_harness.looks import RUNS, form_of, support_graph, support_run, triage_run
-from tests.browser.panel_harness.stage import SCREENSHOTS, axe_violations, open_stage
-from tests.browser.panel_harness.test_views import STICKS_OUT
+from tests.browser.panel_harness.stage import SCREENSHOTS, axe_violations, open_stage, sticks_out
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -35,7 +34,7 @@ def check_looks(page: Page, panel: str, name: str) -> None:
     for width, pixels in WIDTHS.items():
         page.set_viewport_size({"width": pixels, "height": 1400})
         page.locator(panel).screenshot(path=SCREENSHOTS / f"{name}-{width}.png")
-        assert page.evaluate(STICKS_OUT, panel) == []
+        assert sticks_out(page, panel) == []
     assert axe_violations(page, panel) == []
 
 

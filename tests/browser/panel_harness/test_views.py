@@ -15,7 +15,7 @@ from dspex_lab.widgets.pools_state import pools_message
 from dspex_lab.widgets.trace_state import trace_message
 from tests.browser.panel_harness.figures import NOW, RUNS, statistics
 from tests.browser.panel_harness.hosts import STATUS, status
-from tests.browser.panel_harness.stage import SCREENSHOTS, axe_violations, open_stage, task_times_ms
+from tests.browser.panel_harness.stage import SCREENSHOTS, axe_violations, open_stage, sticks_out, task_times_ms
 from tests.browser.panel_harness.traces import big_trace, support_trace
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -62,20 +62,7 @@ def test_a_view_has_no_fault_for_screen_readers_and_fits(page: Page, name: str, 
         _draw_with_plotly(page)
     page.locator(PANEL).screenshot(path=SCREENSHOTS / f"{name}-{theme}-{width}.png")
     assert axe_violations(page, PANEL) == []
-    assert page.evaluate(STICKS_OUT, PANEL) == []
-
-
-#: What is wider than the panel, but for what scrolls or is meant to be cut.
-STICKS_OUT = """(selector) => {
-  const panel = document.querySelector(selector);
-  const { right } = panel.getBoundingClientRect();
-  const cuts = (node) => getComputedStyle(node).overflowX !== "visible";
-  const isCut = (node) => node !== panel && (cuts(node) || isCut(node.parentElement));
-  const isOut = (node) => node.getClientRects().length && node.getBoundingClientRect().right > right + 0.5;
-  return [...panel.querySelectorAll("*")]
-    .filter((node) => isOut(node) && !isCut(node.parentElement))
-    .map((node) => `${node.tagName} ${node.className}`);
-}"""
+    assert sticks_out(page, PANEL) == []
 
 
 # --- the waterfall ------------------------------------------------------------------------------------------------

@@ -148,8 +148,10 @@ def test_a_wrong_step_names_its_line_in_the_cell(cell: Cell, capsys: pytest.Capt
     assert "  line 3: reply = predct(" in capsys.readouterr().out
 
 
-def test_an_interrupt_cancels_the_run(cell: Cell, lab: Lab, backend: FakeBackend) -> None:
-    """Kernel → Interrupt ends the cell, the run and the call; the next cell works."""
+def test_an_interrupt_cancels_the_run(
+    cell: Cell, lab: Lab, backend: FakeBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Kernel → Interrupt ends the cell, the run and the call; it is shown in a line, and the next cell works."""
     was_stopped = threading.Event()
 
     async def hang(call: FakeCall) -> Any:
@@ -165,6 +167,11 @@ def test_an_interrupt_cancels_the_run(cell: Cell, lab: Lab, backend: FakeBackend
     assert isinstance(result.error_in_exec, KeyboardInterrupt)
     assert was_stopped.wait(10)
     assert [run.state for run in lab.launcher.runs] == [RunState.CANCELLED]
+    shown = capsys.readouterr().out
+    assert "KeyboardInterrupt: the run of support was cancelled." in shown
+    assert ".py" not in shown
+    cell("support(ticket='x')")
+    assert "\n  line 1: support(ticket='x')" in capsys.readouterr().out
     backend.handlers["dspy.run"] = before
     assert cell("support(ticket='x')").success
 

@@ -151,8 +151,9 @@ def test_the_line_works_in_a_shell(cell: Cell, capsys: pytest.CaptureFixture[str
 
 def test_traces_are_a_table_and_one_is_a_waterfall(lab: Lab) -> None:
     """The latest where none is named; before there is any, a sentence."""
-    for line in ("traces", "trace"):
-        assert "Nothing was traced yet" in repr(run_command(line))
+    assert "Nothing was traced yet" in repr(run_command("traces"))
+    with pytest.raises(ConfigurationError, match="Nothing was traced yet"):
+        run_command("trace")
     run = native(lambda q: q, route="native").submit(q=1)
     run.result()
     assert list(run_command("traces")["trace"]) == [run.id]

@@ -53,7 +53,7 @@ def test_a_run_without_a_notebook_is_told_so(host: FakeHost, runs: NotebookRuns)
     """Nobody could cancel it, and who asks for it hears that."""
     for peer in (b"one", b"two"):
         host.broker.remove_peer(peer)
-    with pytest.raises(ConfigurationError, match="No notebook has the run"):
+    with pytest.raises(ConfigurationError, match="The notebook that owns the run r has ended"):
         runs.cancel("r")
     assert notices(host) == []
 
@@ -64,6 +64,17 @@ def test_what_a_notebook_leaves_without_an_end_is_told(runs: NotebookRuns) -> No
     runs.heard(b"two", [event("run.start", "c")])
     assert runs.left(b"one") == ["a"]
     assert runs.left(b"one") == []
+
+
+def test_a_run_that_is_over_has_its_notebook_until_that_leaves(host: FakeHost, runs: NotebookRuns) -> None:
+    """Its steps can be run again there; one that goes on elsewhere is that notebook's."""
+    runs.heard(b"one", [event("run.start", "a"), event("run.end", "a")])
+    assert (runs.owner("a"), runs.asked("a"), runs.owner("b")) == ("one", [b"one"], None)
+    runs.heard(b"two", [event("run.start", "a")])
+    assert runs.owner("a") == "two"
+    runs.heard(b"two", [event("run.end", "a")])
+    assert runs.left(b"two") == []
+    assert runs.owner("a") is None
 
 
 @pytest.mark.parametrize("attributes", [None, [], {}, {"run_id": 5}, {"run_id": None}])

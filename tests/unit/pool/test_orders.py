@@ -11,6 +11,7 @@ from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.ledger import Ledger
 from dspex_lab.pool.notebook_runs import NotebookRuns
 from dspex_lab.pool.orders import Orders
+from dspex_lab.pool.run_orders import RunOrders
 from dspex_lab.settings import PoolSpec
 from dspex_lab.testing.host import FakeHost
 
@@ -25,7 +26,8 @@ def orders(host: FakeHost) -> Orders:
     # No order here asks for processes.
     kernels: Any = host.kernels
     ledger, runs = Ledger(None, host.clock), NotebookRuns(host.broker.peers, host.outbox)
-    return Orders("id", 0.0, host.broker, JobBook(host.clock), runs, kernels, ledger, host.clock, list, lambda: None)
+    jobs, about_runs = JobBook(host.clock), RunOrders(runs, host.outbox)
+    return Orders("id", 0.0, host.broker, jobs, runs, about_runs, kernels, ledger, host.clock, list, lambda: None)
 
 
 def test_statistics_are_plain_data(orders: Orders) -> None:

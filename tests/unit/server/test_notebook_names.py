@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 
 import pytest
 from hypothesis import given
@@ -80,3 +81,32 @@ def test_nothing_of_a_cell_is_executed(capsys: pytest.CaptureFixture[str]) -> No
 def test_no_text_is_a_fault(sources: list[str]) -> None:
     """Whatever somebody is typing."""
     names_of(sources)
+
+
+def test_a_name_is_settled_where_one_place_binds_it() -> None:
+    """Not where cells bind it again, a function may at any time, or anything may come in by a star."""
+    once = names_of(["SIGNATURE = 'a -> b'\nother = 1\nother = 2\ndef f():\n    global late\nlate = 5"])
+    assert [once.settled(name) for name in ("SIGNATURE", "other", "late")] == ["a -> b", Assumed, Assumed]
+    assert names_of(["SIGNATURE = 'a -> b'\nfrom shop import *"]).settled("SIGNATURE") is Assumed
+    twice = names_of(["%%signature T\na: str\n->\nb: str", "%%signature T\na: str\n->\nc: str"])
+    assert twice.settled("T") is Assumed
+
+
+def test_a_function_stands_there_with_its_parameters() -> None:
+    """Their names, which have defaults, which have types; nothing of it is evaluated, and it does nothing."""
+    names = names_of(["def find(order: Order, limit=boom(), *, deep=True) -> Bill:\n    boom()"])
+    parameters = inspect.signature(names["find"]).parameters
+    assert {name: one.default is one.empty for name, one in parameters.items()} == {
+        "order": True,
+        "limit": False,
+        "deep": False,
+    }
+    assert parameters["order"].annotation is Assumed
+    assert inspect.signature(names["find"]).return_annotation is Assumed
+    assert names["find"]("x") is None
+
+
+def test_a_decorated_function_may_take_anything() -> None:
+    """Nobody knows what its decorator makes of it."""
+    names = names_of(["@cached\ndef find(order): ..."])
+    assert "order" not in inspect.signature(names["find"]).parameters

@@ -78,6 +78,57 @@ async def test_a_run_that_failed_says_why(file: TraceFile, store: TraceStore, cl
     assert told["state"]["run"]["can_cancel"] is False
 
 
+async def test_a_run_that_asks_waits(file: TraceFile, store: TraceStore, clock: FakeClock) -> None:
+    """In the list too; what it asks is in its state."""
+    begin(store, "r", clock.now())
+    asked = {"id": "q", "step": "triage", "text": "Well?", "fields": []}
+    store.append([Event("run.question", clock.now(), {"run_id": "r", **asked})])
+    (row,) = await file.runs(10)
+    assert row["status"] == "waiting"
+    told = await file.run("r")
+    assert told is not None
+    assert [one["text"] for one in told["state"]["questions"]] == ["Well?"]
+
+
+async def test_steps_can_be_run_again_in_the_notebook_that_has_the_run(file: TraceFile, store: TraceStore) -> None:
+    """All but the parts of an ``each``, once the run is over; nowhere when no notebook has it."""
+    parts = {"rows": None, "rows.both": "rows", "rows.both.a": "rows.both", "branch": None, "branch.b": "branch"}
+    kinds = {"rows": "each", "rows.both": "parallel", "branch": "when"}
+    steps = [{"name": name, "kind": kinds.get(name, "predict"), "parent": parent} for name, parent in parts.items()]
+    store.append([Event("run.start", 1.0, {"run_id": "r", "steps": steps})])
+
+    async def repeatable(*, has_notebook: bool) -> list[str]:
+        told = await file.run("r", has_notebook=has_notebook)
+        assert told is not None
+        return [step["name"] for step in told["state"]["steps"] if step["can_rerun"]]
+
+    assert await repeatable(has_notebook=True) == []
+    store.append([Event("run.end", 2.0, {"run_id": "r", "status": "succeeded"})])
+    assert await repeatable(has_notebook=True) == ["rows", "branch", "branch.b"]
+    assert await repeatable(has_notebook=False) == []
+
+
+async def test_runs_are_told_to_be_compared(file: TraceFile, store: TraceStore) -> None:
+    """With what their steps took, but for those around others; one that goes on is read again."""
+    steps = [{"name": "both"}, {"name": "both.a", "parent": "both"}, {"name": "late"}]
+    usage = {"input_tokens": 10, "output_tokens": 5, "cost": 0.25}
+    done = {"run_id": "r", "status": "succeeded", "duration_s": 2.0}
+    store.append(
+        [
+            Event("run.start", 1.0, {"run_id": "r", "pipeline": "support", "steps": steps}),
+            Event("pipeline.step", 3.0, {**done, "step": "both.a", "usage": usage}),
+            Event("pipeline.step", 3.0, {**done, "step": "both", "usage": usage}),
+        ]
+    )
+    (told,) = await file.figures(10)
+    assert [one["name"] for one in told["steps"]] == ["both.a"]
+    assert (told["pipeline"], told["status"], told["output_tokens"], told["cost"]) == ("support", "running", 5, 0.25)
+    store.append([Event("pipeline.step", 4.0, {**done, "step": "late"}), Event("run.end", 4.0, done)])
+    over = await file.figures(10)
+    assert [one["name"] for one in over[0]["steps"]] == ["both.a", "late"]
+    assert (await file.figures(10))[0] is over[0]
+
+
 async def test_traces_are_told_with_their_spans(file: TraceFile, store: TraceStore) -> None:
     """A line each in the list, newest first, and all spans of one."""
     store.append(

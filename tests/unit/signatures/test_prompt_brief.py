@@ -32,11 +32,11 @@ def test_one_message_asks_in_plain_words() -> None:
 
 
 def test_after_demonstrations_the_question_comes_last() -> None:
-    """Each turn has the inputs, then what is asked; the answers are JSON."""
+    """Each turn has the inputs, then what is asked; the answers are JSON on one line."""
     messages = brief("question -> answer", ({"question": "One?", "answer": "yes"},), question="Two?")
     assert [one["role"] for one in messages] == ["user", "assistant", "user"]
     assert [one["content"].split("\n\n")[0] for one in messages[::2]] == ["question: One?", "question: Two?"]
-    assert messages[1]["content"] == '{\n  "answer": "yes"\n}'
+    assert messages[1]["content"] == '{"answer": "yes"}'
 
 
 @pytest.mark.parametrize(

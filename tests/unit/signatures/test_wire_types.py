@@ -100,6 +100,13 @@ def test_round_trip(value: Any) -> None:
     assert same(from_wire(data, classes=CLASSES), value)
 
 
+@pytest.mark.parametrize("bits", [64, 4_095, 4_096, 20_000])
+def test_numbers_of_any_length_travel(bits: int) -> None:
+    """Also those that Python does not write down in decimals."""
+    for value in (2**bits, -(2**bits)):
+        assert from_wire(to_wire(value)) == value
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.recursive(HASHABLE.filter(lambda value: not isinstance(value, bytes)), lambda inner: st.lists(inner)))
 def test_natural_form_is_json(value: Any) -> None:
@@ -167,6 +174,8 @@ def test_type_that_cannot_be_registered_alone_is_refused() -> None:
     """A class that does not explain itself needs its two functions."""
     with pytest.raises(ValidationError, match="two functions"):
         register_wire_type(Odd)
+    with pytest.raises(ValidationError, match="by its class"):
+        register_wire_type(Odd("x"))
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,20 @@ def test_a_repr_that_raises_becomes_the_name_of_its_type() -> None:
         def __repr__(self) -> str:
             raise RuntimeError
 
-    assert clean_attributes({"thing": Broken()}) == {"thing": "<Broken>"}
+    assert clean_attributes({"thing": Broken()}) == {"thing": "<unprintable Broken>"}
+
+
+class RaisingMapping(dict[str, Any]):
+    """A user's mapping that cannot be looked into."""
+
+    def items(self) -> Any:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("value", [10**5000, RaisingMapping(a=1)], ids=["a number of many digits", "a mapping"])
+def test_what_cannot_be_shown_breaks_no_span(value: object) -> None:
+    """Numbers that Python will not write down, and mappings that raise, are named by their type."""
+    assert type(value).__name__ in clean_attributes({"thing": value})["thing"]
 
 
 def test_large_values_are_cut() -> None:
@@ -122,6 +135,18 @@ def test_large_values_are_cut() -> None:
         deep = {"down": deep}
     cleaned = clean_attributes({"content": "x" * 1_000_000, "many": list(range(100_000)), "deep": deep})
     assert len(msgspec.json.encode(cleaned)) < 60_000
+
+
+def test_many_small_collections_are_small_together() -> None:
+    """A matrix as lists in a list is cut as well, and so is one list that stands in many places."""
+    tangle: list[Any] = [0.5] * 1_000
+    for _ in range(4):
+        tangle = [tangle] * 1_000
+    cleaned = clean_attributes({"outputs": [[0.5] * 1_000 for _ in range(1_000)], "tangle": tangle})
+    assert len(msgspec.json.encode(cleaned)) < 1_000_000
+    assert cleaned["outputs"][0] == [0.5] * 1_000
+    assert cleaned["outputs"][-1] == "…"
+    assert clean_attributes(cleaned) == cleaned
 
 
 def test_a_cycle_ends() -> None:

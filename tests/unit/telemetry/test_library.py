@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +79,28 @@ def test_what_is_none_or_several_is_told(path: Path, wanted: str, words: str) ->
     assert caught.value.hint
 
 
+@pytest.mark.usefixtures("store")
+def test_the_latest_is_found_without_an_id(path: Path) -> None:
+    """Where there is none, that is said."""
+    assert TraceLibrary(path).find().trace_id == CELL
+    with pytest.raises(ConfigurationError, match="Nothing was traced yet"):
+        TraceLibrary(path.with_name("none")).find()
+
+
+@dataclass
+class AnyRun:
+    """What a user has in hand."""
+
+    id: str = RUN
+
+
+@pytest.mark.parametrize(("wanted", "hint"), [(AnyRun(), r"run\.id"), (5, r"traces\(\)")])
+def test_what_is_no_id_is_told(path: Path, wanted: Any, hint: str) -> None:
+    """A run in the place of its id, for one."""
+    with pytest.raises(ConfigurationError, match=hint):
+        TraceLibrary(path).find(wanted)
+
+
 def test_without_a_store_there_is_what_was_not_told(path: Path) -> None:
     """A notebook that never had a host."""
     library = TraceLibrary(path, lambda: TOLD)
@@ -124,3 +148,11 @@ def test_the_latest_are_found_without_reading_all(store: TraceStore) -> None:
     )
     assert [one.name for one in store.traces(2)] == ["orphan", "root"]
     assert [one.name for one in store.traces()] == ["orphan", "root", "cell [1]"]
+
+
+def test_a_trace_that_is_dropped_while_one_looks_is_left_out(
+    store: TraceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host prunes its store while notebooks read it."""
+    monkeypatch.setattr(store, "_latest", lambda limit: ["9" * 32, CELL])
+    assert [one.trace_id for one in store.traces()] == [CELL]

@@ -186,6 +186,24 @@ def test_very_much_is_told_in_messages_of_bounded_length(host: Host, monkeypatch
     assert sum(host.batches) == 88
 
 
+def test_very_many_spans_are_told_in_messages_too(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them, in order, and none is lost when nobody hears the second message."""
+    monkeypatch.setattr(module, "_MAX_A_MESSAGE", 10)
+    recorder = Recorder()
+    for number in range(25):
+        recorder.add_span(span(number))
+    told: list[int] = []
+
+    def tell(spans: Sequence[Span], events: Sequence[Event], /) -> bool:
+        told.append(len(spans))
+        return len(told) < 2 and host.tell(spans, events)
+
+    assert not recorder.flush(tell)
+    assert recorder.flush(host.tell)
+    assert told == [10, 10]
+    assert [one.name for one in host.spans] == [str(number) for number in range(25)]
+
+
 def test_what_has_no_form_as_bytes_is_told_all_the_same(host: Host) -> None:
     """A lone surrogate in an answer costs nobody their trace."""
     recorder = Recorder()

@@ -282,3 +282,23 @@ def test_a_killed_writer_loses_at_most_its_last_batch(path: Path) -> None:
         check.connection.close()
         store.append(spans=[a_span(start=store._clock.now())])
         assert store.spans(TRACE.trace_id)
+
+
+def test_a_run_waits_while_what_it_asks_is_open(store: TraceStore) -> None:
+    """Until every question is answered, or the run ends; one that goes on asks anew."""
+
+    def tell(*names: str) -> str:
+        told = {"run_id": "r", "status": "cancelled"}
+        store.append([Event(name, 1.0, told) for name in names])
+        record = store.run("r")
+        assert record is not None
+        return record.status
+
+    assert tell("run.start", "run.question", "run.question") == "waiting"
+    assert tell("run.answer") == "waiting"
+    assert tell("run.answer") == "running"
+    assert tell("run.question", "run.end") == "cancelled"
+    assert tell("run.answer") == "cancelled"
+    assert tell("run.start") == "running"
+    assert tell("run.question") == "waiting"
+    assert tell("run.answer") == "running"

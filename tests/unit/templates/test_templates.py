@@ -121,6 +121,17 @@ def test_errors_tell_the_line(text: str, line: int, message: str) -> None:
     assert f"\n  line {line}: {text.splitlines()[line - 1]}" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("template", "context", "message"),
+    [(5, {}, "a text, not a int"), (["{{ a }}"], {}, "a text, not a list"), ("{{ a }}", "b", "a mapping of names")],
+)
+def test_what_is_no_template_and_no_context_is_told(template: Any, context: Any, message: str) -> None:
+    """With an example."""
+    with pytest.raises(TemplateError, match=message) as caught:
+        render_template(template, context)
+    assert caught.value.hint
+
+
 def test_a_missing_variable_gets_a_hint() -> None:
     """The nearest name of the context, or what the context has."""
     with pytest.raises(TemplateError) as near:

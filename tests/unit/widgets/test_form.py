@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from pydantic import BaseModel, field_validator
 
 from dspex_lab import programs
 from dspex_lab.calls import LmSpec
@@ -220,6 +221,51 @@ def test_a_piece_that_comes_twice_changes_nothing() -> None:
     assert whole.data == b"abcd"
     assert uploads.take({**told, "at": 2}, b"cd") is None
     assert uploads.resolved({"x": {"upload": "u"}, "y": {"upload": "v"}, "z": 1}) == {"x": whole, "y": None, "z": 1}
+
+
+def test_files_that_never_come_whole_go() -> None:
+    """A page that is reloaded while it sends leaves no memory behind; a file that is under way comes."""
+    uploads = Uploads()
+    told = {"name": "a", "type": "", "size": 4, "at": 0}
+    for number in range(100):
+        uploads.take({**told, "upload": str(number)}, b"ab")
+    assert "coming: 32" in repr(uploads)
+    assert uploads.take({**told, "upload": "99", "at": 2}, b"cd") is not None
+
+
+@pytest.mark.parametrize("told", [{"at": 3}, {"at": -1}, {"size": 5}, {"size": 1}])
+def test_what_is_no_piece_of_its_file_is_refused(told: dict[str, int]) -> None:
+    """Nothing is kept of it."""
+    uploads = Uploads()
+    first = {"upload": "u", "name": "a", "type": "", "size": 4, "at": 0}
+    uploads.take(first, b"ab")
+    with pytest.raises(ValueError, match="no piece"):
+        uploads.take({**first, "at": 2, **told}, b"cd")
+
+
+class Fussy(BaseModel):
+    """A user's type that fails in a way of its own."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        raise KeyError(name)
+
+
+def test_what_a_users_own_type_raises_is_told(lab: Lab, page: Page) -> None:
+    """At the field while one types, and instead of a run: the page waits for no answer for ever."""
+
+    def greet(who: Fussy) -> str:
+        return who.name
+
+    made = form(programs.native(greet))
+    made.bundle()
+    page.say({"kind": "check", "field": "who", "value": '{"name": "Ada"}', "check": 1})
+    assert "KeyError" in page.next("checked")["message"]
+    page.say({"kind": "run", "attempt": 1, "values": {"who": '{"name": "Ada"}'}})
+    assert "KeyError" in page.next("refused")["faults"][0]["message"]
 
 
 def test_an_error_of_the_program_is_told(lab: Lab, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,11 @@ import pytest
 from dspex_lab.calls import Usage
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.pipelines.result import StepMetrics
+from dspex_lab.telemetry.static_form import columns, sparkline
 from dspex_lab.widgets import plotly_script
 from dspex_lab.widgets.metrics_form import metrics_html, metrics_text
 from dspex_lab.widgets.metrics_state import HISTORY_COLUMNS, metrics_message, run_message
 from dspex_lab.widgets.plotly_script import find_script, script_part
-from dspex_lab.widgets.static_form import columns, sparkline
 
 SERIES = {
     "op": "lm.complete", "pool": "neural", "calls": 200, "errors": 3, "input_tokens": 900, "output_tokens": 90,
@@ -77,8 +77,8 @@ def test_a_pause_is_drawn_as_a_pause() -> None:
 def test_a_run_is_summed_over_its_steps() -> None:
     """Tokens, cost and retries of a run are those of its steps; a cost that nobody knows is None."""
     steps = [
-        StepMetrics("a", "succeeded", 1.0, Usage(10, 5, 0.25, 1), retries=1),
-        StepMetrics("b", "succeeded", 2.0, Usage(1, 2, None, 1)),
+        ("a", StepMetrics("a", "succeeded", 1.0, Usage(10, 5, 0.25, 1), retries=1)),
+        ("b", StepMetrics("b", "succeeded", 2.0, Usage(1, 2, None, 1))),
     ]
     run = run_message("r1", "support", "succeeded", started_at=1.0, duration_s=3.0, steps=steps)
     assert (run["input_tokens"], run["output_tokens"], run["cost"], run["retries"]) == (11, 7, 0.25, 1)

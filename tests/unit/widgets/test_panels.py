@@ -207,6 +207,14 @@ def test_a_trace_as_a_value_shows_itself(lab: Lab, front: Front) -> None:
     assert "no span" in front.next_reply()["error"]["message"]
 
 
+def test_panels_that_are_shown_again_and_again_do_not_pile_up(lab: Lab, front: Front) -> None:
+    """The lab keeps a few alive and closes the older ones, whose static forms stay."""
+    _write(lab, "ab" * 16, 10.0)
+    for _ in range(50):
+        display_trace(trace("abab"))
+    assert len(lab.panels) == 40
+
+
 def test_a_trace_in_a_terminal_is_text(lab: Lab) -> None:
     """Where there are no widgets IPython is told to take the value's text."""
     _write(lab, "ab" * 16, 10.0)

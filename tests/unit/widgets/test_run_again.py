@@ -97,6 +97,21 @@ def test_a_run_that_cannot_begin_again_says_so(page: Page) -> None:
     assert page.next("not_begun") == {"kind": "not_begun", "message": "Not from reply.", "hint": "Never."}
 
 
+def test_whatever_keeps_a_run_from_beginning_again_is_told(page: Page) -> None:
+    """Also what is none of the house's errors."""
+
+    def fail(step: str) -> None:
+        raise OSError("the disk is full")
+
+    panel = RunPanel("support", on_rerun=fail, repeatable=("reply",), clock=FakeClock())
+    panel.display()
+    begin(panel)
+    emit(panel, "run.end", status="succeeded")
+    panel.finish()
+    page.say({"kind": "rerun", "step": "reply", "attempt": 1})
+    assert page.next("not_begun")["message"] == "OSError: the disk is full"
+
+
 def test_what_is_stored_is_the_place_of_the_live_view(page: Page) -> None:
     """Under the panel's own name, with the folded graph at the end."""
     panel = RunPanel("support", picture=lambda view: "<svg>picture</svg>", clock=FakeClock())

@@ -298,6 +298,23 @@ def test_an_answer_reaches_the_run_and_a_wrong_one_comes_back(page: Page) -> Non
     panel.finish(timeout_s=0.1)
 
 
+def test_what_a_users_own_type_raises_at_an_answer_is_told(page: Page) -> None:
+    """The page waits for an answer."""
+
+    def fail(question: str, values: Any) -> None:
+        raise KeyError("who")
+
+    panel = RunPanel(pipeline="support", on_answer=fail, clock=FakeClock())
+    panel.display()
+    begin(panel)
+    ask(panel)
+    clock_of(panel).advance(0.1)
+    page.say({"kind": "answer", "question": "q", "values": {}, "attempt": 1})
+    clock_of(panel).advance(0.1)
+    assert page.next("refused")["faults"] == [{"field": "", "message": "KeyError: 'who'"}]
+    panel.finish(timeout_s=0.1)
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -183,6 +183,13 @@ async def test_closing_ends_what_is_under_way(decoder: FakeDecoder) -> None:
         await engine.complete(ask())
 
 
+async def test_a_model_that_was_loaded_before_is_not_loaded_again(engine: LlamaCppEngine, decoder: FakeDecoder) -> None:
+    """The first question finds it ready, also when it comes while the model still loads."""
+    await asyncio.gather(engine.load("local/model"), engine.complete(ask()), engine.load("local/model"))
+    await engine.complete(ask())
+    assert decoder.loads == 1
+
+
 async def test_sampling_defaults_are_greedy(engine: LlamaCppEngine, decoder: FakeDecoder) -> None:
     """Without other wishes the answer is deterministic and bounded; options of other engines are not passed on."""
     await engine.complete(ask(options={"seed": 7, "logit_bias": {}}))
@@ -201,6 +208,33 @@ def test_nothing_listens() -> None:
     server.close()
     assert not opened
     assert not [path for path in sockets if path.endswith("closed.sock") and Path(path).exists()]
+
+
+@pytest.mark.model
+def test_a_short_prompt_does_not_wipe_out_a_long_one() -> None:
+    """Prompts that begin alike but go on otherwise keep to slots of their own; the same one again is hardly read."""
+    server = LlamaServer(find_local_model("local/smollm2-135m"), slots=2, context_tokens=1024)
+    long = "The review is about a camera: " + "it takes good pictures, " * 30
+    try:
+        assert tokens_read(server, long) > 150
+        assert tokens_read(server, "The review is about a camera: it is good.") > 5
+        assert tokens_read(server, f"{long} indeed.") < 20
+    finally:
+        server.close()
+
+
+def tokens_read(server: LlamaServer, prompt: str) -> int:
+    """How many tokens of ``prompt`` had to be read."""
+    read = 0
+
+    def take(chunk: dict[str, Any]) -> bool:
+        nonlocal read
+        read = chunk.get("timings", {}).get("prompt_n", read)
+        return False
+
+    body = {"messages": [{"role": "user", "content": prompt}], "max_tokens": 1, "timings_per_token": True}
+    server.generate(body, take)
+    return read
 
 
 @pytest.mark.model
