@@ -81,11 +81,13 @@ def lab_runtime_dir() -> Iterator[Path]:
 def ended_host(lab_runtime_dir: Path) -> Iterator[None]:
     """For tests whose notebooks start a host: ends it, and all that came of it, when the test is over."""
     yield
-    hosts = [one for one in _processes_marked_by(str(lab_runtime_dir)) if _describe(one).endswith("-m dspex_lab.pool")]
+    marked = _processes_marked_by(str(lab_runtime_dir))
+    hosts = [one for one in marked if _describe(one).endswith("-m dspex_lab.pool")]
+    wardens = [one for one in marked if "warden.py" in _describe(one)]  # each ends when its host has ended
     families = [process for host in hosts for process in (host, *host.children(recursive=True))]
     for host in hosts:
         host.terminate()
-    psutil.wait_procs(hosts, timeout=GRACE_S)
+    psutil.wait_procs([*hosts, *wardens], timeout=GRACE_S)
     _kill([process for process in families if _is_alive(process)])
 
 
