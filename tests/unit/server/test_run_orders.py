@@ -18,10 +18,17 @@ LIMIT_S = 30.0
 @pytest.fixture
 def lab(server: Server) -> Iterator[Lab]:
     """A notebook's lab on the server's own host."""
-    with Lab(server.site.settings()) as lab:
+    settings = server.site.settings()
+    with Lab(settings) as lab:
         lab.status()
         yield lab
     server.post("host/stop")
+    limit = time.monotonic() + LIMIT_S
+    while server.status()["is_running"] and time.monotonic() < limit:
+        time.sleep(0.2)  # another process
+    # The other tests of the server's know no runs.
+    for path in settings.trace_file.parent.glob(f"{settings.trace_file.name}*"):
+        path.unlink()
 
 
 def begun(lab: Lab) -> Run:
