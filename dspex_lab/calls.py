@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+import msgspec
+
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.errors.foreign import repr_of
 
@@ -49,8 +51,7 @@ def _wrong(what: str, key: str, expected: str, actual: object) -> ConfigurationE
     return ConfigurationError(f"{what} cannot have {key}={shown}: it is {expected}.", key, expected, shown)
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(msgspec.Struct, frozen=True, gc=False):  # made at every step of a run
     """Where a call hangs in its trace (W3C trace context): 32 and 16 hexadecimal digits."""
 
     trace_id: str

@@ -23,9 +23,10 @@ from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
 from dspex_lab.observer import HostObserver
 from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run, RunDesk
+from dspex_lab.pool.logs import tail
 from dspex_lab.pool.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
-from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router, local_mark
+from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router, load_call, local_mark
 from dspex_lab.sessions import Session
 from dspex_lab.settings import PoolSpec, Settings, api_key_for
 from dspex_lab.shelf import Shelf
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOG_CHARS = 20_000
 #: So many panels and forms stay alive; older ones show what they showed last, without a kernel.
 _PANELS = 40
 
@@ -146,7 +146,8 @@ class Lab:
         return self.status()
 
     def start_in_background(self) -> None:
-        """Connect to the host while the user goes on typing; what goes wrong shows with the first call."""
+        """Connect to the host, and load the model that is the default if it is a local one, while the user goes on
+        typing; what goes wrong shows with the first call."""
         if not self._is_closed:
             future = self.portal.start(self._warm_up)
             future.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -156,6 +157,9 @@ class Lab:
         for spec in self.settings.pools:
             if spec.min_ready:
                 await self.backend.request("pools.start", name=spec.name)
+        call = load_call(self.lm, self.settings)
+        if call is not None:
+            await self.backend.submit(call).result()
 
     def stop(self) -> None:
         """End the host with all its workers, if there is one; the next call starts another."""
@@ -231,11 +235,9 @@ class Lab:
     def logs(self) -> dict[str, str]:
         """The last words of the host and its workers by path; of the host before when none lives now."""
         if self.has_host():
-            logs: dict[str, str] = self.request("logs")
-            return logs
+            return dict(self.request("logs"))
         folder = self.settings.runtime_dir
-        paths = [*sorted(folder.glob("*.log")), *sorted(folder.glob("*/*.log"))]
-        return {str(path): path.read_text(errors="replace")[-_LOG_CHARS:] for path in paths}
+        return {str(path): tail(path) for path in (*sorted(folder.glob("*.log")), *sorted(folder.glob("*/*.log")))}
 
     def resize(self, pool: str, size: int) -> HostView:
         """Change how many workers ``pool`` may have, while it works."""
@@ -256,8 +258,7 @@ class Lab:
 
     def restart_pool(self, name: str) -> int:
         """Replace a pool's workers, each when it has finished its calls; how many."""
-        count: int = self.request("pools.restart", name=name)
-        return count
+        return int(self.request("pools.restart", name=name))
 
     def session(
         self, *, pool: str = "general", idle_expiry_s: float = 600.0, timeout_s: float | None = None
@@ -359,6 +360,8 @@ class Lab:
 
 _lock = threading.Lock()
 _current: Lab | None = None
+# In a fork nobody gives back what another thread had taken: the lab that was just being made.
+os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
 
 
 def current_lab() -> Lab:

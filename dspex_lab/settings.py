@@ -28,6 +28,9 @@ DEFAULT_LM = "local/smollm2-135m"
 #: ``provider/name``; names may hold more slashes, and nothing holds blanks.
 _MODEL = re.compile(r"[\w.-]+/\S*[^\s/]")
 
+#: It is part of the names of workers, folders and sockets.
+_POOL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+
 #: As ``import`` takes it.
 ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
@@ -57,7 +60,7 @@ class PoolSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")
+    name: str
     size: int = Field(default=8, ge=1, le=256)
     #: Workers kept ready even when nothing is asked of them.
     min_ready: int = Field(default=0, ge=0)
@@ -98,6 +101,13 @@ class PoolSpec(BaseModel):
         if self.min_ready > self.size:
             raise ValueError(f"min_ready ({self.min_ready}) is more than size ({self.size})")
         return self
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def _name_is_one(cls, name: str) -> str:
+        if not _POOL_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no pool's name: small letters first, then also digits, _ and -, 31 in all")
+        return name
 
     @pydantic.field_validator("python")
     @classmethod
@@ -224,6 +234,13 @@ class Settings(BaseSettings):
                     actual=str(error.__cause__),
                     hint="Look at the DSPEX_LAB_* variables.",
                 ) from error
+
+    @pydantic.field_validator("lm")
+    @classmethod
+    def _lm_is_a_name(cls, lm: str) -> str:
+        if not _MODEL.fullmatch(lm):
+            raise ValueError(f"{lm!r} is no model's name, as {DEFAULT_LM} and openai/gpt-4o-mini are")
+        return lm
 
     @classmethod
     def create(cls, **values: Any) -> Settings:

@@ -1,7 +1,8 @@
 """A ZMQ socket driven by an asyncio loop: the only place that knows how the two fit together.
 
 pyzmq's own asyncio sockets make a future for every message; here the loop watches the socket's file descriptor and
-every message that is there is handed over at once, which halves the cost of a small message. Used by the host, by
+every message that is there is handed over at once, which halves the cost of a small message. Its multipart methods look
+up enum members for every frame, which costs more than the frame: here flags are plain numbers. Used by the host, by
 notebooks and by workers; knows nothing of what the frames mean.
 """
 
@@ -21,6 +22,9 @@ Frames = Sequence[bytes | memoryview]
 
 #: Messages handed over before the loop gets a turn for everything else.
 _BURST = 100
+_NOW = int(zmq.DONTWAIT)
+_MORE_FOLLOWS = int(zmq.DONTWAIT | zmq.SNDMORE)
+_READABLE = int(zmq.POLLIN)
 
 
 class PolledSocket:
@@ -41,7 +45,7 @@ class PolledSocket:
             self._socket.router_mandatory = 1
         self._file_descriptor = int(self._socket.getsockopt(zmq.FD))
         self._is_drain_planned = self._is_draining = False
-        self._loop.add_reader(self._file_descriptor, self._drain)
+        self._loop.add_reader(self._file_descriptor, self._take)
 
     @property
     def is_closed(self) -> bool:
@@ -59,8 +63,11 @@ class PolledSocket:
         """Send one message. False when the peer is gone (a ROUTER that no longer knows the identity)."""
         if self._socket.closed:
             return False
+        is_copied = sum(map(len, frames)) < 65536
         try:
-            self._socket.send_multipart(frames, zmq.DONTWAIT, copy=sum(map(len, frames)) < 65536)
+            for frame in frames[:-1]:
+                self._socket.send(frame, _MORE_FOLLOWS, is_copied)
+            self._socket.send(frames[-1], _NOW, is_copied)
         except zmq.ZMQError as error:
             if error.errno in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 return False
@@ -78,13 +85,19 @@ class PolledSocket:
 
     def _drain(self) -> None:
         self._is_drain_planned = False
+        if not self._socket.closed and self._has_message():
+            self._take()
+
+    def _take(self) -> None:
+        """Hand over what is there."""
         self._is_draining = True  # until nothing is left, which finds too what a send below has swallowed
         try:
-            for _ in range(_BURST):
-                if self._socket.closed:
+            for number in range(_BURST):
+                # Often there is but one, and to ask costs less than zmq.Again; where there are many it costs more.
+                if self._socket.closed or (number == 1 and not self._has_message()):
                     return
                 try:
-                    frames = self._socket.recv_multipart(zmq.DONTWAIT)
+                    frames = self._next()
                 except zmq.Again:
                     return
                 try:
@@ -94,6 +107,18 @@ class PolledSocket:
         finally:
             self._is_draining = False
         self._plan_drain()
+
+    def _has_message(self) -> bool:
+        return bool(int(self._socket.getsockopt(zmq.EVENTS)) & _READABLE)
+
+    def _next(self) -> list[bytes]:
+        """The frames of the next message; ``zmq.Again`` when there is none."""
+        frame = self._socket.recv(_NOW, copy=False)
+        frames = [frame.bytes]
+        while frame.more:
+            frame = self._socket.recv(_NOW, copy=False)
+            frames.append(frame.bytes)
+        return frames
 
     def close(self) -> None:
         """Let what was sent leave (at most 0.2 s), then let go of the socket and its context. Safe to call twice."""

@@ -38,7 +38,7 @@ class InlineBackend:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         #: Calls that run as plain functions, which nothing can interrupt here.
         self._uninterruptible: set[str] = set()
-        self._counts = {"calls": 0, "succeeded": 0, "failed": 0}
+        self._count = 0
 
     async def open(self) -> None:
         if self._dispatcher is None:
@@ -47,13 +47,12 @@ class InlineBackend:
             self._dispatcher = Dispatcher(main, self._to_caller, self.submit)
 
     def submit(self, call: Call) -> RemoteCall:
-        self._counts["calls"] += 1
+        self._count += 1
         pending = self._caller.submit(call)
         pending.on_end(lambda: self._ended(pending))
         return pending
 
     def _ended(self, pending: RemoteCall) -> None:
-        self._counts["succeeded" if pending.has_succeeded else "failed"] += 1
         if timer := self._timers.pop(pending.call.id, None):
             timer.cancel()
         self._uninterruptible.discard(pending.call.id)
@@ -147,8 +146,15 @@ class InlineBackend:
         return False  # this very process keeps them
 
     def statistics(self) -> BackendStatistics:
-        is_open = self._dispatcher is not None
-        return BackendStatistics(self.name, is_open=is_open, in_flight=self._caller.in_flight, **self._counts)
+        succeeded, failed = self._caller.succeeded, self._caller.failed
+        return BackendStatistics(
+            self.name,
+            is_open=self._dispatcher is not None,
+            calls=self._count,
+            succeeded=succeeded,
+            failed=failed,
+            in_flight=self._caller.in_flight,
+        )
 
     async def aclose(self) -> None:
         self._caller.close()

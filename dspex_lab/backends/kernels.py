@@ -79,7 +79,7 @@ class KernelBackend:
         self._host_pidfd: int | None = None
         self._unsent: dict[asyncio.Task[None], RemoteCall] = {}
         self._is_closed = False
-        self._counts = {"calls": 0, "succeeded": 0, "failed": 0}
+        self._count = 0
 
     # --- the connection ---------------------------------------------------------------------------------------
 
@@ -219,7 +219,7 @@ class KernelBackend:
     # --- calls ------------------------------------------------------------------------------------------------
 
     def submit(self, call: Call) -> RemoteCall:
-        self._counts["calls"] += 1
+        self._count += 1
         if self._socket is not None and (self._connecting is None or self._connecting.done()):
             pending = self._caller.submit(call)
         else:
@@ -228,7 +228,6 @@ class KernelBackend:
             self._unsent[task] = pending
             task.add_done_callback(lambda task: self._unsent.pop(task))
             pending.on_end(lambda: task.cancel())
-        pending.on_end(lambda: self._count(pending))
         return pending
 
     async def _submit_later(self, pending: RemoteCall) -> None:
@@ -238,9 +237,6 @@ class KernelBackend:
             pending.finish(error)
             return
         self._caller.submit_pending(pending)
-
-    def _count(self, pending: RemoteCall) -> None:
-        self._counts["succeeded" if pending.has_succeeded else "failed"] += 1
 
     async def request(self, method: str, **params: Any) -> Any:
         if method == "session.close" and self._socket is None:
@@ -278,8 +274,15 @@ class KernelBackend:
         return self._settings.runtime_dir
 
     def statistics(self) -> BackendStatistics:
-        in_flight = self._counts["calls"] - self._counts["succeeded"] - self._counts["failed"]
-        return BackendStatistics(self.name, is_open=self._socket is not None, in_flight=in_flight, **self._counts)
+        succeeded, failed = self._caller.succeeded, self._caller.failed
+        return BackendStatistics(
+            self.name,
+            is_open=self.is_connected(),
+            calls=self._count,
+            succeeded=succeeded,
+            failed=failed,
+            in_flight=self._count - succeeded - failed,
+        )
 
     async def aclose(self) -> None:
         self._is_closed = True

@@ -52,7 +52,7 @@ Afterwards `support` is the pipeline: `support(ticket="...")` runs it, and so do
 
 LAB = """The lab in one line.
 
-    %lab                          what runs: the host, its pools and workers
+    %lab [status]                 what runs: the host, its pools and workers
     %lab start [POOL]             start the host, and workers for POOL
     %lab stop                     end the host and every worker; the next call starts another
     %lab lm                       which language model is used

@@ -6,12 +6,12 @@ import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from time import ctime
 from typing import Any
 
 from dspex_lab.calls import LmSpec
 from dspex_lab.errors import ConfigurationError
+from dspex_lab.errors.nearest import did_you_mean
 from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics import help as help_texts
 from dspex_lab.magics.panel_commands import show_panel
@@ -41,13 +41,12 @@ def run_command(line: str) -> Any:
         ) from None
     command = COMMANDS.get(name)
     if command is None:
-        near = get_close_matches(name, COMMANDS, n=1)
         raise ConfigurationError(
             f"%lab knows no command {name!r}.",
             "%lab",
             ", ".join(COMMANDS),
             name,
-            hint=f"Did you mean %lab {near[0]}?" if near else "%lab help lists the commands.",
+            hint=did_you_mean(name, COMMANDS, "%lab help lists the commands.", form="%lab {}"),
         )
     return command(*arguments)
 
@@ -166,13 +165,13 @@ def _spec(name: str, *settings: str) -> PoolSpec:
     for text in settings:
         key, separator, value = text.partition("=")
         if not separator or key not in PoolSpec.model_fields:
-            near = get_close_matches(key, PoolSpec.model_fields, n=1)
+            options = ", ".join(PoolSpec.model_fields)
             raise ConfigurationError(
                 f"{text!r} is no option of a pool.",
                 f"pools.{name}",
-                ", ".join(PoolSpec.model_fields),
+                options,
                 text,
-                hint=f"Did you mean {near[0]}=...?" if near else f"The options are {', '.join(PoolSpec.model_fields)}.",
+                hint=did_you_mean(key, PoolSpec.model_fields, f"The options are {options}.", form="{}=..."),
             )
         try:
             values[key] = json.loads(value)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from dspex_lab.errors import ConfigurationError
+from dspex_lab.errors.nearest import did_you_mean
 from dspex_lab.widgets import show_metrics, show_pools, show_trace
 
 __all__ = ["PANELS", "show_panel"]
@@ -24,11 +24,10 @@ def show_panel(*arguments: str) -> Any:
             PANELS[name]()
         case _:
             given = " ".join(arguments)
-            near = get_close_matches(arguments[0], PANELS, n=1) if arguments else []
             raise ConfigurationError(
                 f"There is no panel {given!r}." if given else "Which panel?",
                 "%lab panel",
                 "pools, metrics, or trace and an id",
                 given,
-                hint=f"Did you mean %lab panel {near[0]}?" if near else "%lab panel pools, metrics, or trace [ID].",
+                hint=did_you_mean(given, PANELS, "%lab panel pools, metrics, or trace [ID].", form="%lab panel {}"),
             )

@@ -13,9 +13,9 @@ import token
 import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from dspex_lab.errors import PipelineError
+from dspex_lab.errors.nearest import did_you_mean
 from dspex_lab.pipelines.source import excerpt
 
 __all__ = ["FLAGS", "PipelineLine", "line_fault", "parse_line"]
@@ -179,8 +179,7 @@ def _first_word(line: str, start: int, end: int, marks: list[_Mark]) -> tuple[st
 
 def _check_flag(line: str, mark: _Mark, text: str) -> None:
     if mark.text not in FLAGS:
-        near = get_close_matches(mark.text, FLAGS, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(FLAGS)}."
+        hint = did_you_mean(mark.text, FLAGS, f"There are {', '.join(FLAGS)}.", form="{}")
         raise line_fault(line, f"%%pipeline has no flag {mark.text}.", mark.start, hint)
     if text:
         place = line.index(text, mark.after)
@@ -190,8 +189,9 @@ def _check_flag(line: str, mark: _Mark, text: str) -> None:
 
 
 def _no_input(line: str, word: str, place: int) -> PipelineError:
-    near = get_close_matches(f"--{word.lstrip('-')}", FLAGS, n=1) if _SHORT_FLAG.match(word) or word.isalpha() else []
-    return line_fault(line, f"{word!r} is no input.", place, f"Did you mean {near[0]}?" if near else _EXAMPLE)
+    known = FLAGS if _SHORT_FLAG.match(word) or word.isalpha() else ()
+    hint = did_you_mean(f"--{word.lstrip('-')}", known, _EXAMPLE, form="{}")
+    return line_fault(line, f"{word!r} is no input.", place, hint)
 
 
 def _check_value(line: str, mark: _Mark, text: str) -> None:

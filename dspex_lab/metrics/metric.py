@@ -5,13 +5,13 @@ Knows nothing of particular metrics; those are registered in a :class:`MetricReg
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 from dspex_lab.errors import ConfigurationError, ValidationError
+from dspex_lab.errors.nearest import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,8 +125,7 @@ class MetricRegistry:
     def get(self, name: str) -> Metric:
         """The metric ``name``, or a ``ConfigurationError`` that names the nearest one."""
         if name not in self._metrics:
-            near = difflib.get_close_matches(name, self._metrics, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(sorted(self._metrics))}."
+            hint = did_you_mean(name, self._metrics, f"There are {', '.join(sorted(self._metrics))}.")
             raise ConfigurationError(f"There is no metric {name!r}.", "metric", "a registered metric", name, hint=hint)
         return self._metrics[name]
 

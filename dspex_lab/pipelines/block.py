@@ -20,8 +20,8 @@ __all__ = ["Block", "PlanInput", "PlanStep", "PlanWarning"]
 @dataclass(frozen=True, slots=True)
 class PlanStep:
     """One step in its place. ``sources`` holds, for each field that it reads, the index of the sibling whose value it
-    takes (a field that is not there comes from around the block); ``needs`` are those siblings. ``is_straight``: it is
-    a plain function, of which nothing special is asked."""
+    takes (a field that is not there comes from around the block). ``straight`` is the step where it is a plain
+    function, of which nothing special is asked."""
 
     name: str
     path: StepPath
@@ -30,18 +30,26 @@ class PlanStep:
     writes: tuple[Write, ...]
     parent: str | None
     sources: Mapping[str, int]
-    needs: tuple[int, ...]
     blocks: tuple[Block, ...] = ()
     read_names: tuple[str, ...] = field(init=False, compare=False, repr=False)
     write_names: tuple[str, ...] = field(init=False, compare=False, repr=False)
-    is_straight: bool = field(init=False, compare=False, repr=False)
+    straight: Leaf | None = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         # Asked for at every step of every run.
         step, put = self.step, object.__setattr__
-        put(self, "read_names", tuple(dict.fromkeys(one.name for one in self.reads)))
-        put(self, "write_names", tuple(one.name for one in self.writes))
-        put(self, "is_straight", isinstance(step, Leaf) and may_be_straight(step.operation, step.options))
+        put(self, "read_names", tuple(dict.fromkeys([one.name for one in self.reads])))
+        names = tuple([one.name for one in self.writes])
+        own = step.operation.writes if isinstance(step, Leaf) else ()
+        # One tuple where it is the operation's own: a plan may have very many steps.
+        put(self, "write_names", own if own == names else names)
+        is_straight = isinstance(step, Leaf) and may_be_straight(step.operation, step.options)
+        put(self, "straight", step if is_straight else None)
+
+    @property
+    def needs(self) -> tuple[int, ...]:
+        """The siblings whose values it takes, by index."""
+        return tuple(sorted(set(self.sources.values())))
 
     @property
     def kind(self) -> str:
@@ -63,6 +71,17 @@ class Block:
     writes: tuple[Write, ...]
     last: Mapping[str, int]
     needed_by: tuple[tuple[int, ...], ...]
+    #: How many others each step waits for, and those that wait for none.
+    waits_for: tuple[int, ...] = field(init=False, compare=False, repr=False)
+    first: tuple[int, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        waits_for = [0] * len(self.steps)
+        for others in self.needed_by:
+            for other in others:
+                waits_for[other] += 1
+        object.__setattr__(self, "waits_for", tuple(waits_for))
+        object.__setattr__(self, "first", tuple([index for index, count in enumerate(waits_for) if count == 0]))
 
     def __iter__(self) -> Iterator[PlanStep]:
         """Every step, each before those inside it."""
@@ -73,8 +92,7 @@ class Block:
 
     def order(self) -> Iterator[int]:
         """The block's own steps by index, each after what it needs."""
-        waiting = [len(one.needs) for one in self.steps]
-        ready = [index for index, count in enumerate(waiting) if count == 0]
+        waiting, ready = list(self.waits_for), list(self.first)
         while ready:
             index = ready.pop()
             yield index

@@ -32,7 +32,7 @@ def compile_plan(
     if not steps:
         raise PipelineError(f"The pipeline {name} has no steps.", hint="Name one: answer = predict(...).")
     compiler = _Compiler(source)
-    named = [_Named(step_name, step, (step_name,), step_name, None) for step_name, step in steps.items()]
+    named = (_Named(step_name, step, (step_name,), step_name, None) for step_name, step in steps.items())
     block = compiler.block(named, Known(), are_siblings_apart=False)
     inputs = tuple(compiler.inputs(block))
     return Plan(name, block, inputs, source, (*warnings, *warnings_of(block, inputs, source)))
@@ -62,10 +62,7 @@ class _Draft:
     blocks: tuple[Block, ...]
 
     def planned(self, sources: Mapping[str, int]) -> PlanStep:
-        needs = tuple(sorted(set(sources.values())))
-        return PlanStep(
-            self.name, self.path, self.step, self.reads, self.writes, self.parent, sources, needs, self.blocks
-        )
+        return PlanStep(self.name, self.path, self.step, self.reads, self.writes, self.parent, sources, self.blocks)
 
 
 class _Compiler:
@@ -80,7 +77,7 @@ class _Compiler:
 
     # --- one block ------------------------------------------------------------------------------------------------
 
-    def block(self, named: Sequence[_Named], outer: Known, *, are_siblings_apart: bool) -> Block:
+    def block(self, named: Iterable[_Named], outer: Known, *, are_siblings_apart: bool) -> Block:
         """The steps of one block, resolved. ``outer`` are the fields known around it; siblings that are apart (in
         ``parallel``) may not read one another."""
         known = outer.new_child()
@@ -90,8 +87,10 @@ class _Compiler:
             draft = self._draft(one, inner)
             drafts.append(draft)
             inmost = known.maps[0]
-            inmost.update(dict.fromkeys(one.name for one in draft.reads))
-            inmost.update(dict.fromkeys(one.name for one in draft.writes))
+            for read in draft.reads:
+                inmost[read.name] = None
+            for write in draft.writes:
+                inmost[write.name] = None
         self._check_clashes(drafts, are_siblings_apart=are_siblings_apart)
         writers = _first_writers(drafts)
         resolved: list[PlanStep] = []
@@ -99,12 +98,13 @@ class _Compiler:
         for index, draft in enumerate(drafts):
             sources = self._sources(drafts, index, {} if are_siblings_apart else before, writers, are_siblings_apart)
             resolved.append(draft.planned(sources))
-            before.update(dict.fromkeys((write.name for write in draft.writes), index))
-        needed_by = _inverse(resolved)
-        self._check_cycles(resolved, needed_by)
-        reads = tuple(read for one in resolved for read in one.reads if read.name not in one.sources)
-        writes = {write.name: write for one in resolved for write in one.writes}
-        return Block(tuple(resolved), reads, tuple(writes.values()), before, needed_by)
+            for write in draft.writes:
+                before[write.name] = index
+        reads = tuple(read.by(one.name) for one in resolved for read in one.reads if read.name not in one.sources)
+        last_writes = {write.name: write for one in resolved for write in one.writes}
+        block = Block(tuple(resolved), reads, tuple(last_writes.values()), before, _inverse(resolved))
+        self._check_cycles(block)
+        return block
 
     def _draft(self, one: _Named, known: Known) -> _Draft:
         """The step with what it reads and writes, not resolved yet."""
@@ -119,10 +119,10 @@ class _Compiler:
             step, reads, writes = self._leaf(one, step)
         elif isinstance(step, Parallel | Nested):
             is_apart = isinstance(step, Parallel)
-            children = [
+            children = (
                 _Named(_inside(one, name), child, (*one.path, name), name, one.name)
                 for name, child in step.steps.items()
-            ]
+            )
             blocks = (self.block(children, known, are_siblings_apart=is_apart),)
             reads, writes = blocks[0].reads, blocks[0].writes
         elif isinstance(step, When):
@@ -137,11 +137,8 @@ class _Compiler:
         writes = step.writes
         if writes is None:
             writes = (Write(one.field, step.returns, step.overwrites, is_certain=not step.is_optional),)
-            step = replace(step, operation=replace(step.operation, writes=(one.field,)))
-        reads = tuple(
-            Read(read.name, read.annotation, read.is_required, one.name, read.signature) for read in step.reads
-        )
-        return step, reads, writes
+            step = step.doing(step.operation.writing(one.field))
+        return step, step.reads, writes
 
     def _when(
         self, one: _Named, step: When, known: Known
@@ -247,15 +244,9 @@ class _Compiler:
                 hint="Change one of the types, or put a native step between them.",
             )
 
-    def _check_cycles(self, steps: Sequence[PlanStep], needed_by: Sequence[Sequence[int]]) -> None:
-        waiting = [len(one.needs) for one in steps]
-        ready = [index for index, count in enumerate(waiting) if count == 0]
-        while ready:
-            for other in needed_by[ready.pop()]:
-                waiting[other] -= 1
-                if waiting[other] == 0:
-                    ready.append(other)
-        stuck = {index for index, count in enumerate(waiting) if count}
+    def _check_cycles(self, block: Block) -> None:
+        steps = block.steps
+        stuck = set(range(len(steps))).difference(block.order())
         if stuck:
             circle = _circle(steps, stuck)
             first = steps[min(circle)]
@@ -305,7 +296,7 @@ def _first_writers(drafts: Sequence[_Draft]) -> dict[str, int]:
 def _inverse(steps: Sequence[PlanStep]) -> tuple[tuple[int, ...], ...]:
     needed_by: list[list[int]] = [[] for _ in steps]
     for index, step in enumerate(steps):
-        for need in step.needs:
+        for need in set(step.sources.values()):
             needed_by[need].append(index)
     return tuple(map(tuple, needed_by))
 

@@ -17,7 +17,8 @@ __all__ = ["Read", "Write", "can_flow", "type_text"]
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A field that ``step`` takes. Not ``is_required``: there is a default where nobody gives one.
+    """A field that ``step`` takes ("": the one that it stands at). Not ``is_required``: there is a default where nobody
+    gives one.
 
     ``signature`` can validate the value; None where only a function's annotation is known.
     """
@@ -27,6 +28,10 @@ class Read:
     is_required: bool = True
     step: str = ""
     signature: CompiledSignature | None = None
+
+    def by(self, step: str) -> Read:
+        """The same with the step that takes it, where none is named yet."""
+        return self if self.step else Read(self.name, self.annotation, self.is_required, step, self.signature)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ class BlockProgress:
     """One turn of a block. ``around`` holds the fields that come from outside of it; ``place`` stands before the
     names of its steps in the run's memory; ``parent`` is the span of the step that it is part of ("": of none)."""
 
-    __slots__ = ("_left", "_lock", "_outputs", "_waiting", "around", "block", "parent", "place")
+    __slots__ = ("_lock", "_outputs", "_over", "_waiting", "around", "block", "parent", "place")
 
     def __init__(self, block: Block, around: Values, place: str = "", parent: str = "") -> None:
         self.block = block
@@ -28,17 +28,13 @@ class BlockProgress:
         self.place = place
         self.parent = parent
         self._outputs: list[Values | None] = [None] * len(block.steps)
-        self._waiting = [len(step.needs) for step in block.steps]
-        self._left = len(block.steps)
+        self._waiting = list(block.waits_for)
+        self._over: list[int] = []
         self._lock = threading.Lock()
 
     @property
     def is_over(self) -> bool:
-        return self._left == 0
-
-    def first(self) -> list[int]:
-        """The steps that need no other."""
-        return [index for index, step in enumerate(self.block.steps) if not step.needs]
+        return len(self._over) == len(self.block.steps)
 
     def inputs(self, index: int) -> dict[str, Any] | None:
         """What the step reads, by name; None when a step that it reads has no outputs."""
@@ -66,16 +62,21 @@ class BlockProgress:
         return ""
 
     def finish(self, index: int, outputs: Values | None) -> list[int]:
-        """Note what the step gave (None: nothing); the steps that can begin now."""
+        """Note what the step gave (None: nothing); the steps that can begin now. Safe from any thread."""
         ready = []
-        with self._lock:
-            self._outputs[index] = outputs
-            self._left -= 1
-            for other in self.block.needed_by[index]:
-                self._waiting[other] -= 1
-                if self._waiting[other] == 0:
-                    ready.append(other)
+        self._outputs[index] = outputs
+        self._over.append(index)  # one step to every thread, as is a look at its length
+        for other in self.block.needed_by[index]:
+            # Who waits for this one alone need not be counted.
+            if self.block.waits_for[other] == 1 or self._is_last_for(other):
+                ready.append(other)  # noqa: PERF401 - a comprehension is a call, at every step of every run
         return ready
+
+    def _is_last_for(self, index: int) -> bool:
+        """Count one more of those that the step waits for; whether there are no others."""
+        with self._lock:
+            self._waiting[index] -= 1
+            return self._waiting[index] == 0
 
     def fields(self) -> dict[str, Any]:
         """What the block leaves behind."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,19 +93,18 @@ class Questions:
         question = self._choose(question_id).question
         self.answer(values_of_form(question.fields, typed), question)
 
-    @contextlib.contextmanager
-    def told_to(self, listener: Listener) -> Iterator[None]:
-        """Tell ``listener`` of what is open now, and of what is asked until the block ends."""
+    def listen(self, listener: Listener) -> None:
+        """Tell ``listener`` of what is open now, and of what is asked until :meth:`unlisten`."""
         with self._lock:
             waiting = [one.question for one in self._open.values()]
             self._listeners.append(listener)
-        try:
-            for question in waiting:
-                listener(question)
-            yield
-        finally:
-            with self._lock:
-                self._listeners.remove(listener)
+        for question in waiting:
+            listener(question)
+
+    def unlisten(self, listener: Listener) -> None:
+        """Tell ``listener`` no more; one that was never told is none."""
+        with self._lock, contextlib.suppress(ValueError):
+            self._listeners.remove(listener)
 
     async def _answer_to(self, one: _Open, timeout_s: float | None) -> tuple[str, Mapping[str, Any]]:
         if timeout_s is None:

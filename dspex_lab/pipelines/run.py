@@ -86,8 +86,8 @@ class Run(Answerable, Repeatable):
         if _running_loop() is self._course.portal.loop:
             raise RuntimeError("This is the lab's own event loop: use `await run` here.")
         try:
-            with self._questions.told_to(self._write_out):
-                return self._course.done.result(timeout_s)
+            self._questions.listen(self._write_out)
+            return self._course.done.result(timeout_s)
         except FutureTimeoutError:
             raise DeadlineExceeded(
                 f"The run has not ended within {timeout_s:g} s.", hint="It goes on; cancel it with run.cancel()."
@@ -96,6 +96,8 @@ class Run(Answerable, Repeatable):
             self.cancel()
             shown_briefly(interrupt, f"the run {self.id[:8]} of {self.plan.name} was cancelled.")
             raise
+        finally:
+            self._questions.unlisten(self._write_out)
 
     def __await__(self) -> Generator[Any, None, RunResult]:
         return self._wait().__await__()

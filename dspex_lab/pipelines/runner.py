@@ -105,7 +105,7 @@ class PlanRun:
     def first_walk(self, progress: BlockProgress) -> Walk | None:
         """The walk with which the run begins, where one plain function stands alone at its beginning: it needs no
         event loop. What it leads to is handed to :meth:`run`."""
-        first = progress.first()
+        first = progress.block.first
         return self._walk_from(first[0], progress) if len(first) == 1 else None
 
     async def run(self, inputs: Values) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class PlanRun:
         """The fields that the block leaves behind; ``around`` holds those that come from outside. ``place`` stands
         before the steps' names in the run's memory, ``parent`` is the span that they hang under."""
         progress = BlockProgress(block, around, place, parent)
-        return await self._rest(progress, Walked(tuple(progress.first())))
+        return await self._rest(progress, Walked(block.first))
 
     async def _rest(self, progress: BlockProgress, walked: Walked) -> dict[str, Any]:
         """Go on from what ``walked``."""
@@ -161,7 +161,7 @@ class PlanRun:
         settings = self._settings
         # A function whose time may run out is waited for by the loop.
         has_no_end = self.account is None or self.account.remaining_s() is None
-        if self._threads is None or not has_no_end or not progress.block.steps[index].is_straight:
+        if self._threads is None or not has_no_end or progress.block.steps[index].straight is None:
             return None
         walk = Walk(
             index,

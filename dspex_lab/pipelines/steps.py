@@ -33,6 +33,10 @@ class Leaf:
     def kind(self) -> str:
         return self.operation.kind
 
+    def doing(self, operation: Operation) -> Leaf:
+        """The same step with another operation."""
+        return Leaf(operation, self.options, self.reads, self.writes, self.overwrites, self.returns, self.is_optional)
+
 
 @dataclass(frozen=True, slots=True)
 class Parallel:

@@ -19,8 +19,7 @@ from dspex_lab.pipelines.memory import StepMemory
 from dspex_lab.pipelines.plan import PlanStep
 from dspex_lab.pipelines.progress import BlockProgress, Values
 from dspex_lab.pipelines.result import step_metrics
-from dspex_lab.pipelines.steps import Leaf
-from dspex_lab.router import Decision, EmitEvent, Operation, Router, call_straight, tell_straight
+from dspex_lab.router import Decision, EmitEvent, Operation, Route, Router, call_straight, tell_straight
 from dspex_lab.telemetry.spans import new_span_id
 
 __all__ = ["Failure", "Walk", "Walked"]
@@ -54,6 +53,8 @@ class Walk:
 
     __slots__ = (
         "_book",
+        "_clock",
+        "_decide",
         "_emit",
         "_first",
         "_is_stopped",
@@ -85,6 +86,8 @@ class Walk:
         self._run_id = run_id
         self._memory = memory
         self._trace_id = trace_id
+        self._clock = router.clock
+        self._decide = router.deciding()
         self._is_stopped = False
         # Holds the step while its function runs and its outputs are kept. Who takes it out, the walk or who stops it,
         # has the right to tell how it ended; taking from a list is one step to every thread.
@@ -125,13 +128,13 @@ class Walk:
         index, progress = self._first, self._progress
         while True:
             step = progress.block.steps[index]
-            outputs = self._recalled(step)
+            outputs = None if self._memory is None else self._recalled(step, self._memory)
             if outputs is None:
-                decision, inputs = self._decision(step), progress.inputs(index)
-                leaf = step.step
-                if decision is None or inputs is None or not isinstance(leaf, Leaf) or leaf.operation.function is None:
+                leaf, decision = step.straight, self._decision(step)
+                inputs = None if decision is None else progress.inputs(index)
+                if leaf is None or decision is None or inputs is None or leaf.operation.function is None:
                     return Walked((index,))
-                if self._must_stop():
+                if self._is_stopped:
                     return Walked(is_stopped=True)
                 called = self._called(index, step, leaf.operation, leaf.operation.function, inputs, decision)
                 if isinstance(called, Walked) or called is None:
@@ -157,7 +160,7 @@ class Walk:
         trace = TraceContext(self._trace_id, new_span_id()) if self._trace_id is not None else None
         started = book.began(step, trace, self._progress.parent)
         self._under_way.append((step, started, trace))
-        if self._must_stop():
+        if self._is_stopped:
             return Walked(is_stopped=True) if self._leave() else None
         try:
             # Each function has a copy of its own of the context, as if it were called in a task.
@@ -167,7 +170,7 @@ class Walk:
                 function,
                 inputs,
                 decision,
-                self._router.clock,
+                self._clock,
                 send=emit,
                 trace=trace,
                 run_id=run_id,
@@ -184,23 +187,22 @@ class Walk:
         book.walked(figures, outputs, trace)
         return outputs
 
-    def _recalled(self, step: PlanStep) -> Values | None:
+    def _recalled(self, step: PlanStep, memory: StepMemory) -> Values | None:
         """What the step gave in an earlier life of the run, told."""
-        if self._memory is None or step.blocks:
+        if step.blocks:
             return None
-        known = self._memory.recall(self._progress.place + step.name)
+        known = memory.recall(self._progress.place + step.name)
         if known is None:
             return None
         self._book.resumed(step, known)
         return known.outputs
 
     def _decision(self, step: PlanStep) -> Decision | None:
-        if not step.is_straight or not isinstance(step.step, Leaf):
+        """How to call the step's function here; None: it has none, or the strategy has another way for it."""
+        if step.straight is None:
             return None
-        return self._router.straight(step.step.operation, step.step.options)
-
-    def _must_stop(self) -> bool:
-        return self._is_stopped  # asked again and again: it may change at any moment
+        decision = self._decide(step.straight.operation, step.straight.options)
+        return decision if decision.route is Route.NATIVE else None
 
     def _take(self) -> bool:
         try:

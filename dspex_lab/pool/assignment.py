@@ -12,13 +12,12 @@ No I/O and no clock; ``broker`` takes the snapshot, asks :func:`assign` and acts
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 __all__ = ["Assignment", "PoolSnapshot", "WorkerSnapshot", "assign"]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSnapshot:
+class WorkerSnapshot(msgspec.Struct, frozen=True):
     """A worker as the decision sees it: the calls that it has, and beside them the light ones. ``idle_s`` is 0 while it
     has any."""
 
@@ -33,8 +32,7 @@ class WorkerSnapshot:
         return self.is_ready and not self.in_flight and not self.light
 
 
-@dataclass(frozen=True, slots=True)
-class PoolSnapshot:
+class PoolSnapshot(msgspec.Struct, frozen=True):
     """A pool as the decision sees it. ``workers`` holds those that start or serve, not those that stop or that a
     session has; ``may_start`` is False while a crash-looping pool backs off."""
 
@@ -55,8 +53,7 @@ class PoolSnapshot:
     queued_light: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(msgspec.Struct, frozen=True):
     """``places[i]`` is the worker for the i-th waiting call, ``light_places[i]`` that for the i-th light one,
     ``checkouts[i]`` that for the i-th waiting session; then how many to start and which to retire."""
 
@@ -79,11 +76,12 @@ def assign(pool: PoolSnapshot) -> Assignment:
     if checkouts:
         serving = tuple(worker for worker in serving if worker.id not in checkouts)
     sessions = pool.sessions - len(checkouts)
+    ready = [worker for worker in serving if worker.is_ready]
     starting = sum(not worker.is_ready for worker in pool.workers)
     room = max(0, size - len(pool.workers) - pool.leaving) if pool.may_start else 0
-    taking = _without_least_busy(serving, sessions - starting - room)
-    places = _places([(one.in_flight, one.id) for one in taking if one.is_ready], pool.concurrency, pool.queued)
-    light = _places([(one.light, one.id) for one in taking if one.is_ready], pool.light_concurrency, pool.queued_light)
+    taking = _without_least_busy(ready, sessions - starting - room)
+    places = _places([(one.in_flight, one.id) for one in taking], pool.concurrency, pool.queued)
+    light = _places([(one.light, one.id) for one in taking], pool.light_concurrency, pool.queued_light)
     waiting, waiting_light = pool.queued - len(places), pool.queued_light - len(light)
     workers = max(-(-waiting // pool.concurrency), -(-waiting_light // pool.light_concurrency))
     missing = sessions + workers - starting
@@ -99,14 +97,11 @@ def _checkouts(pool: PoolSnapshot, serving: tuple[WorkerSnapshot, ...]) -> tuple
     return tuple(worker.id for worker in serving if worker.is_idle)[: pool.sessions]
 
 
-def _without_least_busy(workers: tuple[WorkerSnapshot, ...], count: int) -> tuple[WorkerSnapshot, ...]:
-    """``workers`` but ``count`` ready ones, which are kept for sessions; of two that are as busy the older."""
+def _without_least_busy(ready: list[WorkerSnapshot], count: int) -> list[WorkerSnapshot]:
+    """The workers but ``count``, which are kept for sessions; of two that are as busy the older."""
     if count <= 0:
-        return workers
-    ready = sorted(
-        (worker for worker in workers if worker.is_ready), key=lambda worker: worker.in_flight + worker.light
-    )
-    return tuple(ready[count:])
+        return ready
+    return sorted(ready, key=lambda worker: worker.in_flight + worker.light)[count:]
 
 
 def _places(loads: list[tuple[int, str]], limit: int, queued: int) -> tuple[str, ...]:
@@ -130,7 +125,8 @@ def _retired(
     pool: PoolSnapshot, serving: tuple[WorkerSnapshot, ...], given_calls: set[str], *, is_waiting: bool
 ) -> tuple[str, ...]:
     """While nobody waits, the longest idle above ``min_ready``."""
-    if is_waiting:
+    spare = len(serving) - pool.min_ready
+    if is_waiting or spare <= 0:
         return ()
     overdue = [
         worker
@@ -138,5 +134,4 @@ def _retired(
         if worker.is_idle and worker.id not in given_calls and worker.idle_s >= pool.idle_retire_s
     ]
     overdue.sort(key=lambda worker: -worker.idle_s)
-    spare = max(0, len(serving) - pool.min_ready)
     return tuple(worker.id for worker in overdue[:spare])

@@ -6,7 +6,8 @@ Knows nothing of who counts or keeps them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from dspex_lab.calls import TraceContext, Usage
 from dspex_lab.telemetry import Span, SpanStatus
@@ -19,8 +20,7 @@ __all__ = ["CallEnd"]
 _STATUSES: Mapping[str, SpanStatus] = {"": "ok", "Cancelled": "cancelled"}
 
 
-@dataclass(frozen=True, slots=True)
-class CallEnd:
+class CallEnd(msgspec.Struct, frozen=True):
     """How a call ended. Times in seconds: ``ended`` since the epoch, ``queue_s`` and ``run_s`` how long.
 
     ``error_type`` is "" when it ended well. ``trace`` is where its caller hangs it, ``span_id`` its own place.

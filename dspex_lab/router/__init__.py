@@ -6,6 +6,7 @@ from dspex_lab.router.breaker import BreakerPolicy, BreakerStatistics, Circuit
 from dspex_lab.router.budget import Account, AccountStatistics, Budget, checked_budget
 from dspex_lab.router.cache_policy import CachePolicy, cache_policy_of
 from dspex_lab.router.execution import OnChunk
+from dspex_lab.router.loading import load_call
 from dspex_lab.router.native import call_plain
 from dspex_lab.router.operation import EmitEvent, Implementation, Operation, Options, Outcome, RunContext, needs_of
 from dspex_lab.router.overview import LabStatistics
@@ -52,6 +53,7 @@ __all__ = [
     "call_straight",
     "checked_budget",
     "choose_lm",
+    "load_call",
     "local_mark",
     "may_be_straight",
     "needs_of",

@@ -41,6 +41,23 @@ class Operation:
     settings: Mapping[str, Any] = field(default_factory=dict)
     is_idempotent: bool = False
 
+    def writing(self, *names: str) -> Operation:
+        """The same with outputs of these names. Written out: a plan asks it of every function, and ``replace`` takes
+        twice as long."""
+        return Operation(
+            self.kind,
+            self.name,
+            names,
+            self.signature,
+            self.checked,
+            self.function,
+            self.native_name,
+            self.module,
+            self.tools,
+            self.settings,
+            self.is_idempotent,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Options:

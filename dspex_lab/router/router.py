@@ -169,14 +169,17 @@ class Router:
             task.breaker = self.breakers.of(target_of(operation, lm, decision.target))
         return task, attempt
 
-    def straight(self, operation: Operation, options: Options) -> Decision | None:
-        """How to ``call_straight`` the operation, which :func:`may_be_straight`, off the loop; None when the strategy
-        has another way for it. :meth:`count_straight` counts the calls that worked, ``execute(..., begun=error)`` sees
-        to what failed."""
-        strategy = self.strategies.find(self.strategy)
-        statistics = _NO_STATISTICS if strategy in BUILT_IN else self.statistics()
-        decision = strategy(operation, options, statistics)
-        return decision if decision.route is Route.NATIVE else None
+    def deciding(self) -> Callable[[Operation, Options], Decision]:
+        """The strategy of this moment, for who decides many times in a row. What it sends the native way and
+        :func:`may_be_straight` can be called with ``call_straight``, off the loop: :meth:`count_straight` counts the
+        calls that worked, ``execute(..., begun=error)`` sees to what failed."""
+        return self._deciding(self.strategy)
+
+    def _deciding(self, name: str) -> Callable[[Operation, Options], Decision]:
+        strategy = self.strategies.find(name)
+        if strategy in BUILT_IN:  # the house's own ask no statistics, and these are not built for nothing
+            return lambda operation, options: strategy(operation, options, _NO_STATISTICS)
+        return lambda operation, options: strategy(operation, options, self.statistics())
 
     def count_straight(self, decision: Decision, count: int) -> None:
         """Count so many straight calls that worked, from any thread."""
@@ -236,7 +239,7 @@ class Router:
         return self._counts.statistics()
 
     def _decide(self, operation: Operation, options: Options) -> tuple[Decision, Attempt]:
-        decision = self._decision(options.route or self.strategy, operation, options)
+        decision = self._deciding(options.route or self.strategy)(operation, options)
         if decision.route is Route.NATIVE:
             if operation.function is None:
                 raise ConfigurationError(
@@ -246,11 +249,6 @@ class Router:
         if decision.route is Route.HYBRID:
             return decision, HybridAttempt(self._backend, self.lm)
         return decision, PythonAttempt(self._backend, self.python.find(operation.kind), self.lm)
-
-    def _decision(self, name: str, operation: Operation, options: Options) -> Decision:
-        strategy = self.strategies.find(name)
-        # The house's own ask no statistics, and these are not built for nothing.
-        return strategy(operation, options, _NO_STATISTICS if strategy in BUILT_IN else self.statistics())
 
     def _with_lm(self, options: Options) -> Options:
         """The options with the language model that is meant, key and all."""

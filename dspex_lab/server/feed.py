@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 #: The value of a topic now, as plain data.
 Source = Callable[[], Awaitable[Any]]
-#: A source that is slow is asked so much less often that it takes no more than this part of the time.
+#: A source that is slow twice is asked so much less often that it takes no more than this part of the time. Once is no
+#: reason to look away: a line was made, or a host had ended.
 _MAX_SHARE = 0.1
 
 
@@ -84,6 +85,7 @@ class Feed:
         self._listeners: set[Listener] = set()
         self._known: dict[str, bytes] = {}
         self._due_at: dict[str, float] = {}
+        self._took_s: dict[str, float] = {}
         self._polling: asyncio.Task[None] | None = None
         self._polls = self._told = 0
 
@@ -145,8 +147,9 @@ class Feed:
             log.warning("The topic %s could not be read.", topic, exc_info=True)
             return
         finally:
-            took_s = self._clock.monotonic() - began
-            self._due_at[topic] = began + took_s / _MAX_SHARE
+            before_s, took_s = self._took_s.get(topic, 0.0), self._clock.monotonic() - began
+            self._took_s[topic] = took_s
+            self._due_at[topic] = began + min(before_s, took_s) / _MAX_SHARE
         if self._known.get(topic) == value:
             return
         self._known[topic] = value

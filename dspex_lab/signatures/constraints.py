@@ -5,14 +5,15 @@ The options are pydantic's; the sentence about them that a model is shown is DSP
 
 from __future__ import annotations
 
-import difflib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pydantic
 from pydantic.fields import FieldInfo
 from pydantic_core import SchemaError, SchemaValidator, core_schema
+
+from dspex_lab.errors.nearest import nearest
 
 __all__ = [
     "FIELD_OPTIONS",
@@ -20,7 +21,6 @@ __all__ = [
     "field_info",
     "field_options_of",
     "misfit",
-    "near",
     "option_fault",
     "option_meant_by",
 ]
@@ -102,7 +102,7 @@ def option_fault(name: str, value: Any) -> str | None:
 
 def option_meant_by(name: str) -> str | None:
     """The option that ``name``, which is none, most likely stands for."""
-    return _OTHER_NAMES.get(name) or near(name, FIELD_OPTIONS)
+    return _OTHER_NAMES.get(name) or nearest(name, FIELD_OPTIONS)
 
 
 def _is_pattern(value: Any) -> bool:
@@ -154,11 +154,3 @@ def field_options_of(info: FieldInfo) -> dict[str, Any]:
         for name, value in info._attributes_set.items()  # noqa: SLF001 (pydantic keeps them nowhere else)
         if name in _OPTION_TYPES and name not in _NOT_FOR_PYDANTIC
     }
-
-
-def near(word: str, candidates: Iterable[str], *, limit: int = 2000) -> str | None:
-    """The candidate that ``word`` was most likely meant to be; looks at no more than ``limit`` of them."""
-    pool = [name for name, _ in zip(candidates, range(limit), strict=False)]
-    lowered = {name.lower(): name for name in reversed(pool)}
-    found = difflib.get_close_matches(word[:80].lower(), lowered, n=1, cutoff=0.6)
-    return lowered[found[0]] if found else None

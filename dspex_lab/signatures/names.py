@@ -12,8 +12,8 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, get_origin
 
+from dspex_lab.errors.nearest import nearest
 from dspex_lab.signatures.assumed import Assumed
-from dspex_lab.signatures.constraints import near
 from dspex_lab.signatures.dspy_types import DSPY_TYPE_NAMES, dspy_type, stand_in_for
 from dspex_lab.signatures.field import MISSING
 from dspex_lab.signatures.known_types import BUILTIN_TYPES, KNOWN_MODULES, KNOWN_TYPES
@@ -85,14 +85,14 @@ class NameTable:
         if found is not MISSING:
             raise Fault(f"`{root.id}` is {_article(type(found).__name__)}, not a type.", root)
         if path and root.id == "dspy":
-            hint = _did_you_mean(near(path[0].attr, DSPY_TYPE_NAMES))
+            hint = _did_you_mean(nearest(path[0].attr, DSPY_TYPE_NAMES))
             raise Fault(f"`dspy.{path[0].attr}` is no type of DSPy's.", path[0], hint)
         raise self._unknown(root, is_dotted=bool(path))
 
     def _in_module(self, module: str, node: ast.Attribute) -> Any:
         known = KNOWN_MODULES[module]
         if node.attr not in known:
-            raise Fault(f"`{module}.{node.attr}` is not a known type.", node, _did_you_mean(near(node.attr, known)))
+            raise Fault(f"`{module}.{node.attr}` is not a known type.", node, _did_you_mean(nearest(node.attr, known)))
         return known[node.attr]
 
     def _follow(self, value: Any, path: list[ast.Attribute]) -> Any:
@@ -111,11 +111,11 @@ class NameTable:
 
     def _unknown(self, node: ast.Name, *, is_dotted: bool) -> Fault:
         if is_dotted:
-            hint = _did_you_mean(near(node.id, self._modules()))
+            hint = _did_you_mean(nearest(node.id, self._modules()))
             return Fault(f"Unknown module `{node.id}`.", node, hint or "Import it in the notebook first.")
         if node.id in _DSPY_NAMES:
             return Fault(f"Unknown type `{node.id}`.", node, _did_you_mean(f"dspy.{node.id}"))
-        guess = _FOREIGN.get(node.id.lower()) or near(node.id, self._types())
+        guess = _FOREIGN.get(node.id.lower()) or nearest(node.id, self._types())
         hint = _did_you_mean(guess) or "Define the class in the notebook before this cell, or use a type such as `str`."
         return Fault(f"Unknown type `{node.id}`.", node, hint)
 
@@ -148,7 +148,9 @@ def _module_member(module: types.ModuleType, node: ast.Attribute) -> Any:
         return getattr(module, node.attr)  # a lazy module finds its names in __getattr__
     except Exception:
         names = (name for name, value in list(vars(module).items()) if is_type(value))
-        raise Fault(f"`{module.__name__}` has no `{node.attr}`.", node, _did_you_mean(near(node.attr, names))) from None
+        raise Fault(
+            f"`{module.__name__}` has no `{node.attr}`.", node, _did_you_mean(nearest(node.attr, names))
+        ) from None
 
 
 def _class_member(cls: type, node: ast.Attribute) -> Any:
@@ -156,7 +158,7 @@ def _class_member(cls: type, node: ast.Attribute) -> Any:
         if node.attr in vars(base):
             return vars(base)[node.attr]
     known = getattr(cls, "__members__", {}) if isinstance(cls, enum.EnumMeta) else vars(cls)
-    raise Fault(f"`{cls.__name__}` has no `{node.attr}`.", node, _did_you_mean(near(node.attr, known)))
+    raise Fault(f"`{cls.__name__}` has no `{node.attr}`.", node, _did_you_mean(nearest(node.attr, known)))
 
 
 def _did_you_mean(guess: str | None) -> str | None:

@@ -17,7 +17,7 @@ from pydantic_core import SchemaError
 from typing_extensions import TypedDict
 
 from dspex_lab.errors import SignatureError, ValidationError
-from dspex_lab.signatures.constraints import near
+from dspex_lab.errors.nearest import nearest
 from dspex_lab.signatures.field import Field, Signature
 from dspex_lab.signatures.rebuild import allows_none
 
@@ -185,10 +185,10 @@ def _fault(entry: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
 
 def _hint(kind: str, field: str, names: list[str], values: Mapping[str, Any]) -> str | None:
     if kind == "extra_forbidden" and field not in names:
-        guess = near(field, [name for name in names if name not in values]) or near(field, names)
+        guess = nearest(field, [name for name in names if name not in values]) or nearest(field, names)
         return f"Did you mean `{guess}` instead of `{field}`?" if guess else f"It takes {', '.join(names[:20])}."
     if kind == "missing" and field in names:
-        guess = near(field, [str(name) for name in values if name not in names])
+        guess = nearest(field, [str(name) for name in values if name not in names])
         return f"Did you mean `{field}` by `{guess}`?" if guess else None
     return None
 

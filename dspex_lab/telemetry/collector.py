@@ -6,8 +6,9 @@ recorded. Knows nothing of who asks: the router's strategies, panels and ``lab.s
 
 from __future__ import annotations
 
+import math
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -27,6 +28,9 @@ _OVERFLOW = ("(other)", "", "")
 
 #: The events that are calls, and the route that they speak of.
 _ROUTES: Mapping[str, str] = MappingProxyType({"native.execute": "native", "python.execute": "python"})
+
+#: So many observed events wait at most until they are counted.
+_MAX_WAITING = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ class Collector:
         self._lock = threading.Lock()
         self._series: dict[tuple[str, str, str], _Series] = {}
         self._events: Counter[str] = Counter()
+        # What was observed costs its thread one append; it is counted when there is a number of it, or somebody looks.
+        self._waiting: deque[Event] = deque()
 
     def record(
         self,
@@ -124,51 +130,45 @@ class Collector:
     ) -> None:
         """Count one call that is over."""
         with self._lock:
-            self._add(operation, duration_s, pool, route, is_error, is_cache_hit, usage)
+            series = self._series_of(operation, pool, route)
+            series.calls += 1
+            series.errors += is_error
+            series.cache_hits += is_cache_hit
+            if usage is not None:
+                series.usage = series.usage + usage
+            series.latency.record(duration_s)
 
     def observe(self, event: Event) -> None:
         """Count an event by its name: an observer for :meth:`EventHub.on`. A ``native.execute`` or
         ``python.execute`` is a call, too."""
-        name = event.name
-        route = _ROUTES.get(name)
-        if route is None:
+        self._waiting.append(event)
+        if len(self._waiting) >= _MAX_WAITING:
             with self._lock:
-                self._events[name] += 1
-            return
-        get = event.attributes.get
-        usage, duration_s = get("usage"), float(get("duration_s") or get("run_s") or 0.0)
-        with self._lock:
-            self._events[name] += 1
-            self._add(
-                get("operation", ""),
-                duration_s,
-                get("pool") or "",
-                get("route") or route,
-                bool(get("error")),
-                False,
-                usage if isinstance(usage, Usage) else None,
-            )
+                self._count_waiting()
 
-    def _add(
-        self,
-        operation: str,
-        duration_s: float,
-        pool: str,
-        route: str,
-        is_error: bool,
-        is_cache_hit: bool,
-        usage: Usage | None,
-    ) -> None:
-        series = self._series.get((operation, pool, route)) or self._series_of(operation, pool, route)
+    def _count_waiting(self) -> None:
+        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        self._events.update([event.name for event in waiting])
+        for event in waiting:
+            if event.name in _ROUTES:
+                self._add_call(event)
+
+    def _add_call(self, event: Event) -> None:
+        get = event.attributes.get
+        duration_s = get("duration_s") or get("run_s") or 0.0
+        if not math.isfinite(duration_s):
+            return  # too late to refuse it: counted by its name only
+        series = self._series_of(get("operation", ""), get("pool") or "", get("route") or _ROUTES[event.name])
         series.calls += 1
-        series.errors += is_error
-        series.cache_hits += is_cache_hit
-        if usage is not None:
-            series.usage = series.usage + usage
         series.latency.record(duration_s)
+        if get("error"):
+            series.errors += 1
+        if isinstance(usage := get("usage"), Usage):
+            series.usage = series.usage + usage
 
     def statistics(self) -> CollectorStatistics:
         with self._lock:
+            self._count_waiting()
             total = _Series()
             for series in self._series.values():
                 total.add(series)
@@ -198,6 +198,7 @@ class Collector:
     def reset(self) -> None:
         """Forget everything counted so far."""
         with self._lock:
+            self._count_waiting()
             self._series.clear()
             self._events.clear()
 
@@ -212,6 +213,7 @@ class Collector:
 
     def __repr__(self) -> str:
         with self._lock:
+            self._count_waiting()
             calls = sum(one.calls for one in self._series.values())
             errors = sum(one.errors for one in self._series.values())
             return f"<Collector [series: {len(self._series)}, calls: {calls}, errors: {errors}]>"

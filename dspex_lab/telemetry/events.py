@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ import msgspec
 from dspex_lab.calls import TraceContext
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import ConfigurationError
+from dspex_lab.errors.nearest import did_you_mean
 
 __all__ = ["EVENT_NAMES", "Event", "EventHub", "Observer"]
 
@@ -73,8 +73,7 @@ class EventHub:
         returned function detaches it. Raises ``ConfigurationError`` where no event is called so."""
         if not _known(str(pattern)):
             names = ", ".join(sorted(EVENT_NAMES))
-            near = get_close_matches(str(pattern), EVENT_NAMES, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"There are {names}; '*' is all of them."
+            hint = did_you_mean(pattern, sorted(EVENT_NAMES), f"There are {names}; '*' is all of them.")
             raise ConfigurationError(f"No event is called {pattern!r}.", "event", names, str(pattern), hint=hint)
         if not callable(observer):
             raise ConfigurationError(

@@ -56,10 +56,8 @@ class Histogram:
 
     def record(self, duration_s: float) -> None:
         """Count one duration. Below zero (a clock that was set back) counts as zero; NaN and infinity are errors."""
-        if not math.isfinite(duration_s):
-            raise ValueError(f"A duration is a finite number of seconds, not {duration_s}")
-        if duration_s < 0.0:
-            duration_s = 0.0
+        if not 0.0 <= duration_s < math.inf:
+            duration_s = _checked(duration_s)
         self._buckets[_bucket_of(duration_s)] += 1
         self._count += 1
         self._total_s += duration_s
@@ -116,11 +114,19 @@ class Histogram:
         return f"<Histogram [count: {self._count}, p50: {p50:.3g} s, p99: {p99:.3g} s]>"
 
 
+def _checked(duration_s: float) -> float:
+    """What is counted for a duration that is none."""
+    if not math.isfinite(duration_s):
+        raise ValueError(f"A duration is a finite number of seconds, not {duration_s}")
+    return max(duration_s, 0.0)
+
+
 def _bucket_of(duration_s: float) -> int:
     """0 for what is below the smallest, else 1 plus the bucket's place on the logarithmic scale."""
     if duration_s < _SMALLEST_S:
         return 0
-    return min(1 + int(math.log2(duration_s / _SMALLEST_S) * _BUCKETS_PER_OCTAVE), _BUCKETS - 1)
+    bucket = 1 + int(math.log2(duration_s / _SMALLEST_S) * _BUCKETS_PER_OCTAVE)
+    return bucket if bucket < _BUCKETS else _BUCKETS - 1
 
 
 def _middle_of(index: int) -> float:

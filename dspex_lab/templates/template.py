@@ -6,7 +6,6 @@ ask a template which variables it reads.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from jinja2 import meta, nodes
 
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import TemplateError
+from dspex_lab.errors.nearest import did_you_mean
 from dspex_lab.templates.budget import Budget, LimitReachedError, TemplateLimits, current_budget
 from dspex_lab.templates.sandbox import Sandbox, limited
 
@@ -183,11 +183,8 @@ def _name_hint(error: Exception, values: Mapping[str, Any]) -> str | None:
     found = re.fullmatch(r"'(.+)' is undefined", str(error))
     if found is None:  # an attribute or an item of something that is there
         return None
-    name = found[1]
-    near = difflib.get_close_matches(name, values, n=1)
-    if near:
-        return f"Did you mean {near[0]!r}?"
-    return f"The context has {', '.join(sorted(map(str, values))[:10])}." if values else "The context is empty."
+    has = f"The context has {', '.join(sorted(map(str, values))[:10])}." if values else "The context is empty."
+    return did_you_mean(found[1], values, has)
 
 
 def _line_of(traceback: TracebackType | None, compiled: jinja2.Template) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from dspex_lab.testing.language_model import smallest_value, words
 
-__all__ = ["Answer", "Behaviour"]
+__all__ = ["Answer", "Behaviour", "says"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,12 @@ class Behaviour:
     is_bytewise: bool = False
     finish_reason: str = "stop"
     refuses: tuple[str, ...] = ()
+
+
+def says(**fields: str) -> Behaviour:
+    """An answer with these outputs, in the form of DSPy's ChatAdapter."""
+    parts = [f"[[ ## {name} ## ]]\n{value}\n\n" for name, value in fields.items()]
+    return Behaviour(text="".join([*parts, "[[ ## completed ## ]]"]))
 
 
 class Answer:

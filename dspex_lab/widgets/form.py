@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from dspex_lab import programs
 from dspex_lab.calls import new_id
 from dspex_lab.errors import ConfigurationError, LabError, ValidationError
 from dspex_lab.errors.foreign import text_of
+from dspex_lab.errors.nearest import did_you_mean
 from dspex_lab.lab import current_lab
 from dspex_lab.pipelines import Pipeline, Program, Run, RunResult
 from dspex_lab.pipelines.inputs import typed_inputs, typed_value
@@ -225,8 +225,6 @@ def _said(error: Exception) -> str:
 def _check_names(what: str, names: list[str], given: Mapping[str, Any]) -> None:
     for name in given:
         if name not in names:
-            near = get_close_matches(name, names, n=1)
-            guess = f"Did you mean {near[0]!r}? " if near else ""
-            raise ConfigurationError(
-                f"{what} has no input {name}.", name, ", ".join(names), hint=f"{guess}It takes {', '.join(names)}."
-            )
+            takes = f"It takes {', '.join(names)}."
+            hint = " ".join(filter(None, (did_you_mean(name, names), takes)))
+            raise ConfigurationError(f"{what} has no input {name}.", name, ", ".join(names), hint=hint)

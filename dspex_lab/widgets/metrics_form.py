@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dspex_lab.telemetry.run_view.formats import cost, seconds
+from dspex_lab.telemetry.static_form import box, columns, head, no_math, sparkline, table
 from dspex_lab.widgets.metrics_state import HISTORY_COLUMNS
-from dspex_lab.widgets.static_form import box, columns, head, no_math, sparkline, table
 
 __all__ = ["metrics_html", "metrics_text"]
 

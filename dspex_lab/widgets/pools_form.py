@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dspex_lab.telemetry.run_view.formats import seconds
-from dspex_lab.widgets.static_form import box, columns, head, no_math, table
+from dspex_lab.telemetry.static_form import box, columns, head, no_math, table
 
 __all__ = ["pools_html", "pools_text"]
 

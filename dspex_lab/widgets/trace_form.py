@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dspex_lab.telemetry.run_view.formats import seconds, shorten
-from dspex_lab.widgets.static_form import box, head, no_math
+from dspex_lab.telemetry.static_form import box, head, no_math
 
 __all__ = ["trace_html"]
 

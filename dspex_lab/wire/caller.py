@@ -49,13 +49,14 @@ class RemoteCall:
     def __init__(self, call: Call, caller: Caller) -> None:
         self.call = call
         self._caller = caller
+        self._loop = asyncio.get_running_loop()
         self._chunks: deque[Chunk] = deque()
-        self._wakeup = asyncio.Event()
-        self._end: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        # A call that nobody waits for must not complain about its error at garbage collection.
-        self._end.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self._outcome: Result | LabError | None = None
+        #: Who waits for a chunk or for the end, and who wants to hear of the end.
+        self._waiters: list[asyncio.Future[None]] = []
+        self._listeners: list[Callable[[], object]] = []
         self._is_discarding = not call.stream
-        self._made_at = asyncio.get_running_loop().time()
+        self._made_at = self._loop.time()
         #: What of the arguments lies in shared memory; it goes with the call.
         self.segments: tuple[Segment, ...] = ()
         self._is_cancelled = False
@@ -71,13 +72,12 @@ class RemoteCall:
                 while self._chunks:
                     yield self._chunks.popleft()
                     unreturned += 1
-                    if unreturned >= threshold and not self._end.done():
+                    if unreturned >= threshold and not self.has_ended:
                         self._caller.send(Credit(self.call.id, unreturned), ())
                         unreturned = 0
-                if self._end.done():
+                if self.has_ended:
                     return
-                self._wakeup.clear()
-                await self._wakeup.wait()
+                await self._news()
         finally:
             # A reader that left would leave the producer waiting for credit; one that waits for the end is still there.
             if not self._is_discarding:
@@ -86,13 +86,29 @@ class RemoteCall:
     async def result(self) -> Result:
         self._discard()
         try:
-            return await asyncio.shield(self._end)
+            while (outcome := self._outcome) is None:
+                await self._news()
         except asyncio.CancelledError:
             self.cancel()
             raise
+        if isinstance(outcome, LabError):
+            raise outcome
+        return outcome
+
+    async def _news(self) -> None:
+        """Wait for a chunk, or for the end."""
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
 
     def cancel(self) -> None:
-        if self._end.done():
+        if self.has_ended:
             return
         if self._caller.has(self.call.id):
             self._caller.send(Cancel(self.call.id), ())
@@ -106,20 +122,18 @@ class RemoteCall:
         """What is left of the call's time, in milliseconds' precision; None when there is no limit."""
         if self.call.timeout_s is None:
             return None
-        return max(0.0, round(self.call.timeout_s - (asyncio.get_running_loop().time() - self._made_at), 3))
+        return max(0.0, round(self.call.timeout_s - (self._loop.time() - self._made_at), 3))
 
     @property
     def has_ended(self) -> bool:
-        return self._end.done()
-
-    @property
-    def has_succeeded(self) -> bool:
-        """Whether the call ended, and well."""
-        return self._end.done() and not self._end.cancelled() and self._end.exception() is None
+        return self._outcome is not None
 
     def on_end(self, listener: Callable[[], object]) -> None:
         """Call ``listener()`` soon after the call's end."""
-        self._end.add_done_callback(lambda _: listener())
+        if self.has_ended:
+            self._loop.call_soon(listener)
+        else:
+            self._listeners.append(listener)
 
     def _discard(self) -> None:
         """From now on chunks are dropped as they come; the producer goes on at its own pace."""
@@ -129,7 +143,7 @@ class RemoteCall:
             self._chunks.clear()
 
     def _give_back(self, count: int) -> None:
-        if count and not self._end.done():
+        if count and not self.has_ended:
             self._caller.send(Credit(self.call.id, count), ())
 
     def add_chunk(self, chunk: Chunk) -> None:
@@ -137,26 +151,26 @@ class RemoteCall:
             self._give_back(1)
             return
         self._chunks.append(chunk)
-        self._wakeup.set()
+        self._wake()
 
     def finish(self, result: Result | LabError) -> None:
         """End the call, once; what comes later is dropped."""
         if self._timer is not None:
             self._timer.cancel()
         self._caller.segments.remove(self.segments)
-        if self._end.done():
+        if self.has_ended:
             return
-        if isinstance(result, LabError):
-            self._end.set_exception(result)
-        else:
-            self._end.set_result(result)
-        self._wakeup.set()
+        self._outcome = result
+        self._caller.count(result)
+        for listener in self._listeners:
+            self._loop.call_soon(listener)
+        self._wake()
 
     def _set_timer(self, delay_s: float, end: Callable[[], None]) -> None:
         """Have ``end`` called unless the call ends before, or the timer is set anew."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(delay_s, end)
+        self._timer = self._loop.call_later(delay_s, end)
 
     def _leave(self) -> None:
         """It was cancelled, and nobody says that it has stopped: who waits need not."""
@@ -173,7 +187,7 @@ class RemoteCall:
         )
 
     def __repr__(self) -> str:
-        state = "ended" if self._end.done() else "under way"
+        state = "ended" if self.has_ended else "under way"
         return f"<RemoteCall {self.call.op} [{state}, chunks waiting: {len(self._chunks)}]>"
 
 
@@ -196,6 +210,14 @@ class Caller:
         self.segments = segments or Segments()
         self._calls: dict[str, RemoteCall] = {}
         self._requests: dict[str, asyncio.Future[Any]] = {}
+        self.succeeded = self.failed = 0
+
+    def count(self, outcome: Result | LabError) -> None:
+        """A call ended."""
+        if isinstance(outcome, LabError):
+            self.failed += 1
+        else:
+            self.succeeded += 1
 
     @property
     def in_flight(self) -> int:

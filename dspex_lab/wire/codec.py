@@ -70,8 +70,8 @@ def encode(value: Any) -> list[bytes | memoryview]:
 
 
 def decode(frames: Frames, *, allow_code: bool = False) -> Any:
-    """The value of ``frames``; a :class:`ProtocolError` for bytes that are none, a :class:`ValidationError` for code
-    that cannot be loaded here."""
+    """The value of ``frames``, with what :class:`Code` carried in its place. A :class:`ProtocolError` for bytes that
+    are none, a :class:`ValidationError` for code that cannot be loaded here."""
     if not frames:
         raise ProtocolError("A payload without frames came in.")
 
@@ -83,7 +83,7 @@ def decode(frames: Frames, *, allow_code: bool = False) -> Any:
         if code == _TABLE:
             return _table(data, frames)
         if code == _CODE and allow_code:
-            return Code(_unpickle(data))
+            return _unpickle(data)
         raise ProtocolError(
             "Code came in where only data may come." if code == _CODE else f"An unknown extension {code} came in."
         )

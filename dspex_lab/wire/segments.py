@@ -9,13 +9,10 @@ Knows neither messages' meaning nor sockets; where there is no shared memory, or
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import mmap
 import os
 import re
 import secrets
 import stat
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +20,7 @@ import msgspec
 
 from dspex_lab.errors import HostUnavailable, ProtocolError
 from dspex_lab.wire.framing import Frames
+from dspex_lab.wire.mappings import Mappings
 from dspex_lab.wire.messages import Segment
 
 __all__ = [
@@ -42,13 +40,6 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - files there have names nobody c
 THRESHOLD_BYTES = 1024 * 1024
 
 _NAME = re.compile(r"dspex-[0-9a-f]{8}\.[A-Za-z0-9_-]{1,64}\.[0-9a-f]{16}")
-_MAP_FAILED = ctypes.c_void_p(-1).value
-
-# Python's own mmap keeps a file descriptor for each mapping, and a notebook may hold thousands of arrays.
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.mmap.restype = ctypes.c_void_p
-_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
-_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
 def realm_of(host_id: str) -> str:
@@ -72,6 +63,7 @@ class Segments:
         self._realm = prefix.partition(".")[0] + "."
         self._folder = folder
         self._threshold_bytes = threshold_bytes
+        self._mappings = Mappings()
 
     def place(self, frames: Frames, *, is_kept: bool = False) -> tuple[Frames, tuple[Segment, ...]]:
         """``frames`` with the large ones empty, and the segments that hold those instead.
@@ -146,7 +138,7 @@ class Segments:
             is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
             if not is_ours or status.st_size != segment.size_bytes:
                 raise ProtocolError("A segment that is not what its message says came in.")
-            frame = _map(descriptor, segment.size_bytes)
+            frame = self._mappings.map(descriptor, segment.size_bytes)
         finally:
             os.close(descriptor)
         if not segment.is_kept:
@@ -171,23 +163,6 @@ class Segments:
 
     def __repr__(self) -> str:
         return f"<Segments {self._prefix or '[off]'}>"
-
-
-def _map(descriptor: int, size_bytes: int) -> memoryview:
-    """A private, writable view on the whole file: pages are shared until the reader writes into them."""
-    import numpy as np
-
-    address = _libc.mmap(None, size_bytes, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE, descriptor, 0)
-    if address == _MAP_FAILED:
-        number = ctypes.get_errno()
-        raise HostUnavailable(
-            f"A large value cannot be mapped: {os.strerror(number)}.", hint="Is the memory of this process limited?"
-        )
-    block = (ctypes.c_ubyte * size_bytes).from_address(address)
-    # At exit arrays may outlive every finalizer; the system lets go of the mapping then.
-    weakref.finalize(block, _libc.munmap, address, size_bytes).atexit = False
-    # Not memoryview(block): that one, of a type that is C's, can be neither cast nor written.
-    return np.frombuffer(memoryview(block), np.uint8).data
 
 
 def hand_over(segments: Sequence[Segment], prefix: str, *, folder: Path = SHARED_MEMORY) -> tuple[Segment, ...]:

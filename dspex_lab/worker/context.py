@@ -24,6 +24,8 @@ __all__ = ["NestedCall", "OpContext", "current_context"]
 
 T = TypeVar("T")
 
+_NOTHING_USED = Usage()
+
 
 class NestedCall(Protocol):
     """A call that an operation made through the host; used on the services loop."""
@@ -53,7 +55,7 @@ class OpContext:
     trace: TraceContext | None = None
     #: Epoch seconds after which nobody waits for the result; None: no limit.
     deadline: float | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = _NOTHING_USED
     #: How this worker is guarded; None in a process that is no worker.
     guards: Guards | None = None
     #: What the calls of one session share; None outside of sessions.

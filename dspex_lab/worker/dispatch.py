@@ -7,6 +7,7 @@ else. The dispatcher knows neither sockets nor kernels: answers leave through ``
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import inspect
 import threading
@@ -18,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from dspex_lab.calls import Call, Code, TraceContext
+from dspex_lab.calls import Call, TraceContext
 from dspex_lab.errors import Cancelled, ProtocolError
 from dspex_lab.telemetry import Tracer, use_trace
 from dspex_lab.wire.codec import decode, encode
@@ -56,7 +57,8 @@ class Execution:
         self._cancel: Callable[[], object] = _nothing
         self._nested: weakref.WeakSet[NestedCall] | None = None
         self.is_cancelled = False
-        now = time.time()
+        #: Kept alive by this alone, for as long as the dispatcher knows the execution.
+        self.task: asyncio.Task[None] | None = None
         self.context = OpContext(
             call_id=run.id,
             op=run.op,
@@ -65,15 +67,15 @@ class Execution:
             submit=self.submit,
             services=dispatcher.services,
             trace=TraceContext(run.trace_id, run.span_id) if run.trace_id and run.span_id else None,
-            deadline=None if run.timeout_s is None else now + run.timeout_s,
+            deadline=None if run.timeout_s is None else time.time() + run.timeout_s,
             session_state=None if run.session is None else dispatcher.session_state(run.session),
             guards=dispatcher.guards,
             tracer=dispatcher.tracer,
         )
 
     def arguments(self, payload: Frames) -> dict[str, Any]:
-        """What ``payload`` holds, with what ``Code`` carried in its place. Once: large frames are read by it."""
-        arguments = _unwrap(decode(self._dispatcher.segments.restore(payload, self.run.segments), allow_code=True))
+        """What ``payload`` holds. Once: large frames are read by it."""
+        arguments = decode(self._dispatcher.segments.restore(payload, self.run.segments), allow_code=True)
         if not isinstance(arguments, dict):
             raise ProtocolError("The arguments of a call are a mapping.")
         return arguments
@@ -160,7 +162,6 @@ class Dispatcher:
         self.submit = submit
         self.segments = segments or Segments()
         self._executions: dict[str, Execution] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._session_states: dict[str, dict[str, Any]] = {}
         #: Cancelled calls left threads behind that go on: the worker is to be replaced.
         self.is_worn = False
@@ -200,16 +201,15 @@ class Dispatcher:
 
     def _start(self, run: Run, payload: Frames) -> None:
         execution = self._executions[run.id] = Execution(run, self)
-        task = self.services.create_task(self._execute(execution, payload))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        execution.task = self.services.create_task(self._execute(execution, payload))
 
     async def _execute(self, execution: Execution, payload: Frames) -> None:
         run = execution.run
         started = time.monotonic()
         answer: tuple[Message, Frames]
         try:
-            with use_trace(execution.context.trace):
+            trace = execution.context.trace
+            with contextlib.nullcontext() if trace is None else use_trace(trace):
                 value = await self._value(execution, payload)
             usage = execution.context.usage
             done = Done(
@@ -246,9 +246,8 @@ class Dispatcher:
         operation = find_operation(execution.run.op)
         if operation.runs_on == "services":
             # Nothing is told at the start: without a word the host takes a call for one that a message stops.
-            task = asyncio.current_task()
-            if task is not None:
-                execution.set_cancel(task.cancel)
+            if execution.task is not None:
+                execution.set_cancel(execution.task.cancel)
             return await operation.function(execution.context, **execution.arguments(payload))
         return await _MainLoopWork(self, operation, execution, payload).end()
 
@@ -268,7 +267,7 @@ class _MainLoopWork:
         self._execution = execution
         self._payload = payload
         self._end: asyncio.Future[Any] = dispatcher.services.create_future()
-        self._has_begun = threading.Event()
+        self._has_begun = False
         self._task: asyncio.Task[Any] | None = None
         self._threads_before: list[threading.Thread] = []
 
@@ -279,7 +278,7 @@ class _MainLoopWork:
         return await self._end
 
     def _cancel(self) -> None:
-        if self._has_begun.is_set():
+        if self._has_begun:
             self._interrupt()
             self._dispatcher.main.call_soon_threadsafe(self._cancel_task)
         else:
@@ -290,7 +289,7 @@ class _MainLoopWork:
             self._dispatcher.services.call_later(_INTERRUPT_AGAIN_S, self._interrupt)
 
     def _begin(self) -> None:
-        self._has_begun.set()
+        self._has_begun = True
         self._threads_before = threading.enumerate()
         outcome: Future[Any] = Future()
         if self._execution.is_cancelled:
@@ -310,11 +309,12 @@ class _MainLoopWork:
 
     def _value(self) -> Any:
         arguments = self._execution.arguments(self._payload)
-        if not self._operation.gives_coroutine(arguments):
-            self._tell("signal")
-        interrupts, function = self._dispatcher.interrupts, self._operation.function
-        value = interrupts.run(self._execution, function, self._execution.context, **arguments)
-        if inspect.iscoroutine(value) and not self._operation.gives_coroutine(arguments):
+        operation, context = self._operation, self._execution.context
+        if operation.gives_coroutine(arguments):
+            return operation.function(context, **arguments)  # nothing runs yet that a signal would have to end
+        self._tell("signal")
+        value = self._dispatcher.interrupts.run(self._execution, operation.function, context, **arguments)
+        if inspect.iscoroutine(value):
             self._tell("task")  # user code that turned out to be asynchronous
         return value
 
@@ -367,14 +367,3 @@ async def _guarded(work: Coroutine[Any, Any, Any]) -> Any:
         raise
     except BaseException as error:
         raise to_lab_error(error) from None
-
-
-def _unwrap(value: Any) -> Any:
-    """``value`` with what ``Code`` carried in its place."""
-    if isinstance(value, Code):
-        return value.value
-    if isinstance(value, dict):
-        return {key: _unwrap(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_unwrap(item) for item in value]
-    return value

@@ -10,10 +10,16 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
+from dspex_lab.wire.mappings import Mappings
+
 __all__ = ["has_leftovers"]
 
-#: Where the threads of executors and of other pools wait for work.
-_IDLE = {(inspect.getfile(ThreadPoolExecutor), "_worker"), (inspect.getfile(queue), "get")}
+#: Where the threads of executors and of other pools wait for work, and where large values are let go of.
+_IDLE = {
+    (inspect.getfile(ThreadPoolExecutor), "_worker"),
+    (inspect.getfile(queue), "get"),
+    (inspect.getfile(Mappings), "_unmap"),
+}
 _DEPTH = 3
 
 

@@ -56,13 +56,13 @@ def dark() -> Iterator[Callable[[NotebookPage], None]]:
     def switch(notebook: NotebookPage) -> None:
         seen.append(notebook)
         notebook.command("apputils:change-theme", theme="JupyterLab Dark")
-        expect(notebook.page.locator('body[data-jp-theme-light="false"]')).to_have_count(1)
-        expect(notebook.page.locator("#jupyterlab-splash")).to_have_count(0)
+        expect(notebook.page.locator('body[data-jp-theme-light="false"]')).to_have_count(1, timeout=LIMIT_MS)
+        expect(notebook.page.locator("#jupyterlab-splash")).to_have_count(0, timeout=LIMIT_MS)
 
     yield switch
     for notebook in seen:
         notebook.command("apputils:change-theme", theme="JupyterLab Light")
-        expect(notebook.page.locator('body[data-jp-theme-light="true"]')).to_have_count(1)
+        expect(notebook.page.locator('body[data-jp-theme-light="true"]')).to_have_count(1, timeout=LIMIT_MS)
 
 
 def test_a_run_appears_and_is_cancelled_from_the_panel(

@@ -14,24 +14,11 @@ from dspex_lab.programs import chain_of_thought, native, parallel, pipeline, pre
 from dspex_lab.settings import PoolSpec
 from dspex_lab.telemetry import Span, Trace
 from dspex_lab.testing.openai_server import OpenAiServer
-from dspex_lab.testing.scripted_answers import Behaviour
+from dspex_lab.testing.scripted_answers import Behaviour, says
 from dspex_lab.testing.site import Site
 
 SECRET = "sk-" + "s3cr3t" * 4
 CALLS, THREADS = 1_000, 16
-
-
-@pytest.fixture(scope="module", autouse=True)  # set up before any test looks for leaks
-def site() -> Iterator[Site]:
-    made = Site()
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAiServer]:
-    with OpenAiServer() as made:
-        yield made
 
 
 @pytest.fixture
@@ -42,11 +29,6 @@ def lab(site: Site, server: OpenAiServer, tmp_path: Path) -> Iterator[Lab]:
         before = use_lab(made)
         yield made
         use_lab(before)
-
-
-def says(**fields: str) -> Behaviour:
-    parts = [f"[[ ## {name} ## ]]\n{value}\n\n" for name, value in fields.items()]
-    return Behaviour(text="".join([*parts, "[[ ## completed ## ]]"]))
 
 
 def find_order(number: int) -> str:

@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-import pytest
 
 from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.calls import Call, Code, LmSpec, TraceContext, new_id
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.telemetry import Span, TraceReader, new_span_id
 from dspex_lab.testing.openai_server import OpenAiServer
-from dspex_lab.testing.scripted_answers import Behaviour
+from dspex_lab.testing.scripted_answers import says
 from dspex_lab.testing.site import LIMIT_S, Site
 
 SECRET = "sk-" + "s3cr3t" * 4
-
-
-@pytest.fixture(scope="module", autouse=True)  # set up before any test looks for leaks
-def site() -> Iterator[Site]:
-    made = Site()
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAiServer]:
-    with OpenAiServer() as made:
-        yield made
-
-
-def says(**fields: str) -> Behaviour:
-    """An answer in the form of DSPy's ChatAdapter."""
-    parts = [f"[[ ## {name} ## ]]\n{value}\n\n" for name, value in fields.items()]
-    return Behaviour(text="".join([*parts, "[[ ## completed ## ]]"]))
 
 
 async def traced(settings: Settings, server: OpenAiServer, trace: TraceContext, *runs: dict[str, Any]) -> list[Span]:

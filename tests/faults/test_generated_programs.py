@@ -16,7 +16,7 @@ from dspex_lab.calls import Call, Code, LmSpec
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.testing.openai_server import OpenAiServer
-from dspex_lab.testing.scripted_answers import Behaviour
+from dspex_lab.testing.scripted_answers import Behaviour, says
 from dspex_lab.testing.site import Site
 
 Connect = Callable[[Settings], KernelBackend]
@@ -28,12 +28,6 @@ POOLS = (PoolSpec(name="general", size=1), PoolSpec(name="sandbox", size=1, sand
 def server() -> Iterator[OpenAiServer]:
     with OpenAiServer() as made:
         yield made
-
-
-def says(**fields: str) -> Behaviour:
-    """An answer in the form of DSPy's ChatAdapter."""
-    parts = [f"[[ ## {name} ## ]]\n{value}\n\n" for name, value in fields.items()]
-    return Behaviour(text="".join([*parts, "[[ ## completed ## ]]"]))
 
 
 def code(text: str) -> str:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from dspex_lab import errors
 from dspex_lab.errors import LabError, PipelineError, PythonError, SignatureError, ValidationError, error_from_dict
+from dspex_lab.errors.nearest import did_you_mean, nearest
 from dspex_lab.errors.users_code import is_users_file
 
 CLASSES = sorted(
@@ -185,3 +186,22 @@ def test_what_was_installed_is_not_the_users(module: ModuleType) -> None:
 def test_frames_of_python_itself_are_not_the_users(file: str) -> None:
     """Modules that are frozen into Python, and what its library makes as text."""
     assert not is_users_file(file)
+
+
+# --- what was meant -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "found"),
+    [("Retyr", ["retry", "run"], "retry"), ("ID", {"id": 1}, "id"), ("xyz", ["retry"], None), (7, [7, None], None)],
+)
+def test_the_nearest_name_is_found_whatever_its_case(name: object, known: Any, found: str | None) -> None:
+    """Among anything: what is no name is none."""
+    assert nearest(name, known) == found
+
+
+def test_the_hint_is_written_as_one_would_write_it() -> None:
+    """A flag is a flag; without a name that is near there is another hint."""
+    assert did_you_mean("--rum", ["--run"], form="{}") == "Did you mean --run?"
+    assert did_you_mean("rum", ["run"]) == "Did you mean 'run'?"
+    assert did_you_mean("xyz", ["run"], "There is run.") == "There is run."

@@ -141,6 +141,22 @@ def test_closing_twice_does_no_harm() -> None:
     assert "[closed" in repr(lab)
 
 
+def test_the_local_model_is_loaded_while_the_user_types(tmp_path: Path) -> None:
+    """Getting ready starts the pools with a floor, then has the default model loaded."""
+    (tmp_path / "tiny.gguf").touch()
+    settings = Settings.create(runtime_dir=tmp_path, model_dir=tmp_path, lm="local/tiny")
+    asked: list[str] = []
+    is_loaded = threading.Event()
+    backend = FakeBackend(
+        {"lm.load": lambda call: is_loaded.set()}, replies={"pools.start": lambda name: asked.append(name)}
+    )
+    with Lab(settings, backend=backend) as lab:
+        lab.start_in_background()
+        assert is_loaded.wait(10)
+    assert asked == ["general"]
+    assert backend.calls[0].args == {"model": "local/tiny"}
+
+
 def test_all_of_a_lab_ends_though_one_part_of_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that fails at the end leaves no thread behind; its error is raised."""
 

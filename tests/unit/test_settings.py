@@ -40,6 +40,7 @@ def test_pools_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) ->
         ({"pools": [{"name": "Bad Name"}]}, "pools.Bad Name.name"),
         ({"pools": [{"name": "a", "size": 0}]}, "pools.a.size"),
         ({"preload": ["dspy", "-c"]}, "preload.1"),
+        ({"lm": "gpt-4o"}, "lm"),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict[str, Any], key: str) -> None:
@@ -85,6 +86,13 @@ def test_a_wrong_pool_is_named(values: dict[str, Any], key: str) -> None:
         with pytest.raises(ConfigurationError) as caught:
             make(name="mine", **values)
         assert caught.value.config_key == key
+
+
+@pytest.mark.parametrize("name", ["x y", "X", "1a", "", "a" * 32, "ab\n"])
+def test_what_is_no_pools_name_is_told_in_words(name: str) -> None:
+    """And not as a regular expression."""
+    with pytest.raises(ConfigurationError, match="small letters first"):
+        PoolSpec(name=name)
 
 
 def test_an_api_key_is_shown_nowhere() -> None:

@@ -29,6 +29,7 @@ from dspex_lab.telemetry.run_view.formats import (
 )
 from dspex_lab.telemetry.run_view.reducer import RunView
 from dspex_lab.telemetry.run_view.steps import StepStatus, StepView
+from dspex_lab.telemetry.static_form import DIGITS, FRAME, LINE, NO_MATH, TABLE, box, no_math
 
 __all__ = ["render_html", "render_questions_html"]
 
@@ -45,18 +46,8 @@ _COLOURS = {
     StepStatus.CANCELLED: "var(--jp-warn-color1, #f57c00)",
     StepStatus.SKIPPED: "inherit",
 }
-#: Text of models and users is no formula: the classes that MathJax passes over, of its versions 2 and 3.
-_NO_MATH = "tex2jax_ignore mathjax_ignore"
-_LINE = "color-mix(in srgb, currentColor 14%, transparent)"
 _FAINT = "opacity: 0.65"
 _SMALL = f"{_FAINT}; font-size: 12px"
-_DIGITS = "font-variant-numeric: tabular-nums; white-space: nowrap"
-_BOX = (
-    f"border: 1px solid {_LINE}; border-radius: 8px; margin: 4px 0; padding-bottom: 6px; overflow: hidden; "
-    "font: 13px/1.5 var(--jp-ui-font-family, system-ui, sans-serif)"
-)
-# JupyterLab lays tables out in equal columns, to the right, with stripes, if they do not say otherwise.
-_TABLE = "width: 100%; table-layout: auto; border-collapse: collapse; margin: 0; border: 0; font-size: 13px"
 _CELL = "padding: 5px 0 3px 10px; border: 0; background: none; vertical-align: middle; line-height: 1.5"
 _WRAP = "white-space: pre-wrap; overflow-wrap: anywhere"
 
@@ -66,12 +57,10 @@ def render_html(view: RunView, *, picture: str = "") -> str:
     ``picture`` is the pipeline's, as HTML that is safe; it is folded."""
     body = "".join(_rows(view, depth, step) for depth, step in view.rows())
     failure = _error(view.untold_error) if view.untold_error else ""
-    failure += "".join(f'<div style="{_FAINT}">! {_text(warning)}</div>' for warning in view.warnings)
+    failure += "".join(f'<div style="{_FAINT}">! {no_math(warning)}</div>' for warning in view.warnings)
     below = f'<div style="margin: 8px 14px 0 40px">{failure}</div>' if failure else ""
-    return (
-        f'<div class="{_NO_MATH}" style="{_BOX}">{_head(view)}{below}'
-        f'<table style="{_TABLE}"><tbody>{body}</tbody></table>{_folded_picture(picture)}</div>'
-    )
+    table = f'<table style="{TABLE}"><tbody>{body}</tbody></table>'
+    return box(_head(view), below, table, _folded_picture(picture))
 
 
 def render_questions_html(view: RunView) -> str:
@@ -79,11 +68,11 @@ def render_questions_html(view: RunView) -> str:
     panel lives its style hides this."""
     asked = "".join(
         f'<div style="padding: 8px 14px">{_mark(StepStatus.WAITING)} '
-        f"<strong>{_text(str(one.get('step')))}</strong>{_question(view, one)}</div>"
+        f"<strong>{no_math(str(one.get('step')))}</strong>{_question(view, one)}</div>"
         for one in view.questions
     )
-    again = f'<div style="padding: 0 14px; {_SMALL}">After a restart: <code>{_text(resume_line(view))}</code></div>'
-    return f'<div class="dspex-asked {_NO_MATH}" style="{_BOX}">{asked}{again}</div>' if asked else ""
+    again = f'<div style="padding: 0 14px; {_SMALL}">After a restart: <code>{no_math(resume_line(view))}</code></div>'
+    return f'<div class="dspex-asked {NO_MATH}" style="{FRAME}">{asked}{again}</div>' if asked else ""
 
 
 def _folded_picture(picture: str) -> str:
@@ -92,20 +81,15 @@ def _folded_picture(picture: str) -> str:
     return f'<details style="padding: 2px 14px 4px"><summary style="{_SMALL}">Graph</summary>{picture}</details>'
 
 
-def _text(text: str) -> str:
-    """``text`` for HTML; a dollar stands apart, so that two of them make no formula where classes are taken away."""
-    return escape(text).replace("$", "<span>$</span>")
-
-
 def _head(view: RunView) -> str:
     state, *rest = summary(view)
-    figures = "".join(f" · {_text(part)}" for part in rest)
+    figures = "".join(f" · {no_math(part)}" for part in rest)
     colour = _COLOURS[view.status]
-    line = f"border-bottom: 2px solid {_LINE if colour == 'inherit' else colour}; margin-bottom: 4px"
+    line = f"border-bottom: 2px solid {LINE if colour == 'inherit' else colour}; margin-bottom: 4px"
     return (
         f'<div style="padding: 10px 14px 9px; {line}">{_mark(view.status)} '
-        f'<strong style="font-size: 14px">{_text(view.pipeline or "run")}</strong>&ensp;'
-        f'<span style="color: {colour}">{_text(state)}</span><span style="{_FAINT}; {_DIGITS}">{figures}</span></div>'
+        f'<strong style="font-size: 14px">{no_math(view.pipeline or "run")}</strong>&ensp;'
+        f'<span style="color: {colour}">{no_math(state)}</span><span style="{_FAINT}; {DIGITS}">{figures}</span></div>'
     )
 
 
@@ -113,18 +97,18 @@ def _rows(view: RunView, depth: int, step: StepView) -> str:
     # The indent is made of characters: it stays where styles are taken away.
     left = f'<span style="letter-spacing: 2px">{"&nbsp;" * 4 * depth}</span>' if depth else ""
     faint = step.status in (StepStatus.PENDING, StepStatus.SKIPPED)
-    name = f'<span style="{_FAINT}">{_text(step.name)}</span>' if faint else f"<strong>{_text(step.name)}</strong>"
+    name = f'<span style="{_FAINT}">{no_math(step.name)}</span>' if faint else f"<strong>{no_math(step.name)}</strong>"
     about = " · ".join([step.kind, *notes(step)] if step.kind else notes(step))
-    title = f'{left}{_mark(step.status)} {name}&ensp;<span style="{_SMALL}">{_text(about)}</span>&ensp;{_badge(step)}'
+    title = f'{left}{_mark(step.status)} {name}&ensp;<span style="{_SMALL}">{no_math(about)}</span>&ensp;{_badge(step)}'
     time = seconds(step.duration_s)
     if not time and step.status is not StepStatus.PENDING:
         time = f'<span style="{_SMALL}">{step.status}</span>'
-    figures = [tokens(step.output_tokens), rate(step.tokens_per_s), cost(step.usage.cost)]
-    right = f"text-align: right; {_DIGITS}"
+    figures = " · ".join(filter(None, (tokens(step.output_tokens), rate(step.tokens_per_s), cost(step.usage.cost))))
+    right = f"text-align: right; {DIGITS}"
     row = (
         f'<tr style="background: none"><th scope="row" align="left" style="{_CELL}; padding-left: 14px; '
         f'text-align: left; font-weight: 400; width: 100%">{title}</th>'
-        f'<td align="right" style="{_CELL}; {right}"><span style="{_SMALL}">{_text(" · ".join(filter(None, figures)))}'
+        f'<td align="right" style="{_CELL}; {right}"><span style="{_SMALL}">{no_math(figures)}'
         f"</span>{_bar(view, step)}</td>"
         f'<td align="right" style="{_CELL}; {right}; padding-right: 14px; min-width: 62px">{time}</td></tr>'
     )
@@ -148,7 +132,7 @@ def _badge(step: StepView) -> str:
         "font: 11px/16px var(--jp-ui-font-family, system-ui, sans-serif); color: inherit; background: none"
     )
     title = escape(" · ".join(filter(None, (step.reason, step.worker and f"worker {step.worker}"))))
-    return f'<code style="{style}" title="{title}">{_text(step.route)}</code>'
+    return f'<code style="{style}" title="{title}">{no_math(step.route)}</code>'
 
 
 def _bar(view: RunView, step: StepView) -> str:
@@ -160,7 +144,7 @@ def _bar(view: RunView, step: StepView) -> str:
     bar = f"margin-left: {left:.1f}%; width: {width:.1f}%; height: 4px; border-radius: 2px"
     return (
         '<div style="display: inline-block; vertical-align: middle; width: 96px; height: 4px; margin-left: 10px; '
-        f'border-radius: 2px; background: {_LINE}">'
+        f'border-radius: 2px; background: {LINE}">'
         f'<div style="{bar}; background: {_COLOURS[step.status]}"></div></div>'
     )
 
@@ -175,32 +159,32 @@ def _details(step: StepView) -> str:
 
 
 def _value(name: str, text: str) -> str:
-    label = f'<span style="{_SMALL}">{_text(name)}&ensp;</span>'
-    shown = _text(shorten(text, _MAX_VALUE_CHARS))
+    label = f'<span style="{_SMALL}">{no_math(name)}&ensp;</span>'
+    shown = no_math(shorten(text, _MAX_VALUE_CHARS))
     if len(text) <= _FOLD_CHARS:
         grid = "display: grid; grid-template-columns: minmax(72px, max-content) minmax(0, 1fr); column-gap: 12px"
         return f'<div style="{grid}">{label}<span style="{_WRAP}">{shown}</span></div>'
-    begin = _text(shorten(" ".join(text.split()), 100))
+    begin = no_math(shorten(" ".join(text.split()), 100))
     return f'<details><summary>{label}{begin}</summary><div style="{_WRAP}; margin: 4px 0">{shown}</div></details>'
 
 
 def _question(view: RunView, question: Mapping[str, Any]) -> str:
     """What is asked, without a form: nobody would hear it."""
     shown = "".join(_value(name, value_text(value)) for name, value in (question.get("shows") or {}).items())
-    fields = "".join(f"<li><code>{_text(field_text(field))}</code></li>" for field in question.get("fields") or ())
-    how = f'<div style="{_SMALL}">Answer it: <code>{_text(answer_line(view, question))}</code></div>'
-    title = f'<div style="color: {_COLOURS[StepStatus.WAITING]}; {_WRAP}">? {_text(str(question.get("text")))}</div>'
+    fields = "".join(f"<li><code>{no_math(field_text(field))}</code></li>" for field in question.get("fields") or ())
+    how = f'<div style="{_SMALL}">Answer it: <code>{no_math(answer_line(view, question))}</code></div>'
+    title = f'<div style="color: {_COLOURS[StepStatus.WAITING]}; {_WRAP}">? {no_math(str(question.get("text")))}</div>'
     return f'{title}{shown}<ul style="margin: 2px 0">{fields}</ul>{how}'
 
 
 def _error(error: Mapping[str, Any]) -> str:
-    title = f'<div style="color: {_COLOURS[StepStatus.FAILED]}; {_WRAP}">{_text(error_title(error))}</div>'
-    hint = f'<div style="{_FAINT}">Hint: {_text(str(error["hint"]))}</div>' if error.get("hint") else ""
+    title = f'<div style="color: {_COLOURS[StepStatus.FAILED]}; {_WRAP}">{no_math(error_title(error))}</div>'
+    hint = f'<div style="{_FAINT}">Hint: {no_math(str(error["hint"]))}</div>' if error.get("hint") else ""
     trace = str(error.get("traceback") or "").strip()
     if not trace:
         return title + hint
     pre = (
         f"{_WRAP}; background: none; margin: 4px 0; font: 12px/1.45 var(--jp-code-font-family, ui-monospace, monospace)"
     )
-    folded = f'<summary style="{_SMALL}">Traceback</summary><pre style="{pre}">{_text(trace)}</pre>'
+    folded = f'<summary style="{_SMALL}">Traceback</summary><pre style="{pre}">{no_math(trace)}</pre>'
     return f"{title}{hint}<details>{folded}</details>"

@@ -8,11 +8,11 @@ from any other worker), ``openai`` (any OpenAI-form endpoint), ``litellm`` (ever
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dspex_lab.calls import LmReply, LmRequest
 
-__all__ = ["Engine", "OnText"]
+__all__ = ["Engine", "LoadingEngine", "OnText"]
 
 #: Called with each piece of text as it is generated, in order, awaited before the next piece is taken: a slow
 #: reader slows the engine. Raising from it stops the generation at once.
@@ -32,4 +32,13 @@ class Engine(Protocol):
 
     async def aclose(self) -> None:
         """Let go of models, connections and processes. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class LoadingEngine(Engine, Protocol):
+    """One whose models take their time to load."""
+
+    async def load(self, model: str) -> None:
+        """Have ``model`` ready before anybody asks it. Raises ``ModelError``."""
         ...

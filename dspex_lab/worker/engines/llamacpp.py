@@ -59,6 +59,10 @@ class LlamaCppEngine:
                 hint="Ask for fewer tokens (max_tokens), or allow more time.",
             ) from error
 
+    async def load(self, model: str) -> None:
+        """Have ``model`` in memory before anybody asks it. Raises ``ModelError``."""
+        await self._server(self._find(model))
+
     def _find(self, model: str) -> Path:
         """The model's file; a ``ModelError`` when it, or the package that runs it, is missing."""
         path = find_local_model(model, self._model_dir)

@@ -11,10 +11,11 @@ from dspex_lab.telemetry import current_trace
 from dspex_lab.worker.context import NestedCall, OpContext
 from dspex_lab.worker.engines.base import OnText
 
-__all__ = ["LM_COMPLETE", "NEURAL_POOL", "PoolEngine"]
+__all__ = ["LM_COMPLETE", "LM_LOAD", "NEURAL_POOL", "PoolEngine"]
 
 NEURAL_POOL = "neural"
 LM_COMPLETE = "lm.complete"
+LM_LOAD = "lm.load"
 
 
 class PoolEngine:

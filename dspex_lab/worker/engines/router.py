@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dspex_lab.calls import LmReply, LmRequest, LmSpec
 from dspex_lab.worker.context import OpContext
-from dspex_lab.worker.engines.base import Engine, OnText
+from dspex_lab.worker.engines.base import Engine, LoadingEngine, OnText
 from dspex_lab.worker.engines.local_models import is_model_folder
 from dspex_lab.worker.engines.pool import PoolEngine
 from dspex_lab.worker.engines.span_values import reply_attributes, request_attributes
@@ -53,6 +53,12 @@ class EngineSet:
             reply = await engine.complete(request, on_text)
             span.set(reply_attributes(reply))
             return reply
+
+    async def load(self, lm: LmSpec) -> None:
+        """Have a local model of this process ready before anybody asks it; nothing to do for another's."""
+        engine = self._engine(self._kind(lm)) if lm.is_local and self.serves_local else None
+        if isinstance(engine, LoadingEngine):
+            await engine.load(lm.model)
 
     def put(self, kind: str, engine: Engine) -> None:
         """Use ``engine`` for ``kind`` ("llamacpp", "transformers", "openai", "litellm"): for tests and engines of

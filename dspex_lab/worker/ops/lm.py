@@ -1,4 +1,4 @@
-"""One question to a language model, answered in this process."""
+"""One question to a language model, answered in this process; and a model made ready for questions."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from dspex_lab.calls import LmRequest
+from dspex_lab.calls import LmRequest, LmSpec
 from dspex_lab.errors import ProtocolError
 from dspex_lab.worker.context import OpContext
-from dspex_lab.worker.engines.pool import LM_COMPLETE
+from dspex_lab.worker.engines.pool import LM_COMPLETE, LM_LOAD
 from dspex_lab.worker.engines.router import engines_of
 from dspex_lab.worker.ops.base import operation
 
-__all__ = ["complete"]
+__all__ = ["complete", "load"]
 
 
 @operation(LM_COMPLETE, runs_on="services")
@@ -31,3 +31,9 @@ async def complete(context: OpContext, *, request: Mapping[str, Any]) -> Any:
     reply = await engines_of(context.services).serve(asked, show if context.is_streaming else None, context=context)
     context.add_usage(reply.usage)
     return msgspec.to_builtins(reply)
+
+
+@operation(LM_LOAD, runs_on="services")
+async def load(context: OpContext, *, model: str) -> None:
+    """Load the local model ``model``, so that the first question need not wait for that."""
+    await engines_of(context.services).load(LmSpec(model))

@@ -92,7 +92,7 @@ export const runCommandsPlugin: JupyterFrontEndPlugin<void> = {
     });
     commands.addCommand(Commands.openMetrics, {
       label: "Show Metrics",
-      caption: "Latency, throughput, errors and tokens of all calls; runs to compare",
+      caption: "Show the metrics: latency, throughput, errors and tokens of all calls; runs to compare",
       icon: metricsIcon,
       isVisible: () => labShell !== null,
       execute: () => void open("dspex-lab-metrics", () => new MetricsPanel(model.client)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from dspex_lab.errors import PipelineError
 from dspex_lab.pipelines import Plan, compile_plan, each, native, parallel, predict, template, when
+from dspex_lab.pipelines.steps import Leaf
+from dspex_lab.router import Operation, Options
 
 
 def make(**steps: Any) -> Plan:
@@ -184,3 +187,14 @@ def test_planning_is_linear() -> None:
         return min(times)
 
     assert seconds(5000) < 25 * seconds(500)
+
+
+def test_another_name_or_operation_leaves_the_rest_of_a_step_as_it_was() -> None:
+    """What the copies that a plan makes write out is every field there is."""
+    operation = Operation(
+        "native", "add", ("x",), function=len, native_name="n", tools=(len,), settings={"a": 1}, is_idempotent=True
+    )
+    leaf = Leaf(operation, Options(timeout_s=1.0), (), None, overwrites=True, returns=int, is_optional=True)
+    other = operation.writing("y")
+    assert other == replace(operation, writes=("y",))
+    assert leaf.doing(other) == replace(leaf, operation=other)

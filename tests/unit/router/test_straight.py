@@ -35,9 +35,8 @@ class Short:
         self.operation = Operation("native", "work", ("x",), function=function)
 
     async def run(self, **inputs: Any) -> Outcome:
-        decision = self.router.straight(self.operation, Options())
+        decision = self.router.deciding()(self.operation, Options())
         function, context = self.operation.function, self.context
-        assert decision is not None
         assert function is not None
         assert context.trace is not None
         try:

@@ -127,6 +127,17 @@ async def test_a_slow_source_is_asked_less_often(feed: Feed, clock: FakeClock, p
     assert pools.asked > 40
 
 
+async def test_a_source_that_was_slow_once_is_asked_as_before(feed: Feed, clock: FakeClock, pools: Source) -> None:
+    """What the first look takes, or one at a host that had ended, says nothing of the next."""
+    pools.takes_s = 6.0
+    listener = feed.listen(["pools"])
+    await clock.run_for(6.5)
+    await news(listener)
+    pools.takes_s, pools.value = 0.0, 2
+    await clock.run_for(2)
+    assert await news(listener) == {"pools": 2}
+
+
 async def test_a_source_that_fails_ends_nothing(feed: Feed, clock: FakeClock, pools: Source) -> None:
     """The others are told, and it is asked again."""
     pools.value = OSError("no disk")

@@ -44,6 +44,33 @@ def test_events_of_a_hub_are_counted() -> None:
     assert now.total.usage == Usage(3, 4)
 
 
+def test_what_is_observed_is_counted_before_anybody_looks() -> None:
+    """Events beyond any number that waits to be counted, from many threads: all of them are in the figures."""
+    hub, collector = EventHub(), Collector()
+    hub.on("*", collector.observe)
+
+    def work() -> None:
+        for _ in range(1_000):
+            hub.emit("native.execute", operation="add", duration_s=0.001)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    now = collector.statistics()
+    assert (now.events, now.total.calls) == ({"native.execute": 8_000}, 8_000)
+
+
+def test_an_event_whose_duration_is_none_is_counted_by_its_name_only() -> None:
+    """A figure that is no number of seconds breaks no statistics."""
+    hub, collector = EventHub(), Collector()
+    hub.on("*", collector.observe)
+    hub.emit("native.execute", operation="add", duration_s=float("nan"))
+    now = collector.statistics()
+    assert (now.events, now.total.calls) == ({"native.execute": 1}, 0)
+
+
 def test_the_number_of_series_is_bounded() -> None:
     """Names without end are counted together once the bound is reached."""
     collector = Collector(max_series=10)

@@ -13,11 +13,11 @@ import pytest
 from dspex_lab.calls import Usage
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.pipelines.result import StepMetrics
+from dspex_lab.telemetry.static_form import columns, sparkline
 from dspex_lab.widgets import plotly_script
 from dspex_lab.widgets.metrics_form import metrics_html, metrics_text
 from dspex_lab.widgets.metrics_state import HISTORY_COLUMNS, metrics_message, run_message
 from dspex_lab.widgets.plotly_script import find_script, script_part
-from dspex_lab.widgets.static_form import columns, sparkline
 
 SERIES = {
     "op": "lm.complete", "pool": "neural", "calls": 200, "errors": 3, "input_tokens": 900, "output_tokens": 90,

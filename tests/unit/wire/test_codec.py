@@ -136,7 +136,7 @@ def test_code_reaches_who_may_have_it() -> None:
     """A closure arrives with what it closed over, where code is allowed."""
     number = 40
     back = decode(encode({"function": Code(lambda more: number + more)}), allow_code=True)
-    assert back["function"].value(2) == 42
+    assert back["function"](2) == 42
 
 
 class _Bomb:

@@ -183,6 +183,13 @@ async def test_closing_ends_what_is_under_way(decoder: FakeDecoder) -> None:
         await engine.complete(ask())
 
 
+async def test_a_model_that_was_loaded_before_is_not_loaded_again(engine: LlamaCppEngine, decoder: FakeDecoder) -> None:
+    """The first question finds it ready, also when it comes while the model still loads."""
+    await asyncio.gather(engine.load("local/model"), engine.complete(ask()), engine.load("local/model"))
+    await engine.complete(ask())
+    assert decoder.loads == 1
+
+
 async def test_sampling_defaults_are_greedy(engine: LlamaCppEngine, decoder: FakeDecoder) -> None:
     """Without other wishes the answer is deterministic and bounded; options of other engines are not passed on."""
     await engine.complete(ask(options={"seed": 7, "logit_bias": {}}))

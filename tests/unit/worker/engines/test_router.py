@@ -76,6 +76,38 @@ async def test_the_neural_pool_answers_itself() -> None:
     assert len(fake.requests) == 1
 
 
+class _Loading(FakeLanguageModel):
+    """A model that takes its time to load."""
+
+    loaded: tuple[str, ...] = ()
+
+    async def load(self, model: str) -> None:
+        self.loaded += (model,)
+
+
+@pytest.mark.parametrize(
+    ("serves_local", "model", "loaded"),
+    [(True, "local/model", ("local/model",)), (True, "openai/gpt", ()), (False, "local/model", ())],
+)
+async def test_a_local_model_is_loaded_where_it_is_served(
+    serves_local: bool, model: str, loaded: tuple[str, ...]
+) -> None:
+    """A model of another process or provider is no business of these engines."""
+    fake = _Loading()
+    engines = EngineSet(serves_local=serves_local)
+    for kind in ("llamacpp", "openai"):
+        engines.put(kind, fake)
+    await engines.load(LmSpec(model))
+    assert fake.loaded == loaded
+
+
+async def test_an_engine_that_loads_nothing_is_always_ready() -> None:
+    """Loading is what some engines do, not all."""
+    engines = EngineSet(serves_local=True)
+    engines.put("llamacpp", FakeLanguageModel())
+    await engines.load(LmSpec("local/model"))
+
+
 async def test_there_is_one_set_for_a_loop() -> None:
     """The set is made once and closed with its engines."""
     loop = asyncio.get_running_loop()

@@ -161,6 +161,23 @@ async def test_one_question_to_a_model(backend: InlineBackend) -> None:
     assert result.usage.lm_calls == 1
 
 
+async def test_a_model_is_loaded_before_it_is_asked(backend: InlineBackend) -> None:
+    """Nothing is answered; the engine that the model is for has it ready."""
+
+    class Loading(FakeLanguageModel):
+        loaded = ""
+
+        async def load(self, model: str) -> None:
+            self.loaded = model
+
+    fake = Loading()
+    engines = EngineSet(serves_local=True)
+    engines.put("llamacpp", fake)
+    install_engines(asyncio.get_running_loop(), engines)
+    assert await value_of(backend, "lm.load", model="local/model") is None
+    assert (fake.loaded, fake.requests) == ("local/model", [])
+
+
 async def test_a_request_that_is_none_is_told(backend: InlineBackend) -> None:
     """Data of another shape is a ProtocolError."""
     with pytest.raises(ProtocolError, match="no request"):

@@ -1,4 +1,4 @@
-"""What the static forms of the panels are made of: HTML with inline styles only, and text.
+"""What the static forms of runs and panels are made of: HTML with inline styles only, and text.
 
 It stays readable where styles are taken away; colours come from the JupyterLab theme where there is one, else from the
 text's own colour. Every value is escaped here.
@@ -8,15 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Final
 
-__all__ = ["box", "cells", "columns", "head", "no_math", "sparkline", "table"]
+__all__ = [
+    "DIGITS",
+    "FRAME",
+    "LINE",
+    "NO_MATH",
+    "TABLE",
+    "box",
+    "cells",
+    "columns",
+    "head",
+    "no_math",
+    "sparkline",
+    "table",
+]
 
-_LINE = "color-mix(in srgb, currentColor 14%, transparent)"
+#: Text of models and users is no formula: the classes that MathJax passes over, of its versions 2 and 3.
+NO_MATH: Final = "tex2jax_ignore mathjax_ignore"
+LINE: Final = "color-mix(in srgb, currentColor 14%, transparent)"
 _FAINT = "opacity: 0.7"
 #: JupyterLab lays tables out in equal columns, to the right, with stripes, if they do not say otherwise.
-_TABLE = "width: 100%; table-layout: auto; border-collapse: collapse; margin: 0; border: 0; font-size: 13px"
+TABLE: Final = "width: 100%; table-layout: auto; border-collapse: collapse; margin: 0; border: 0; font-size: 13px"
 _CELL = "padding: 3px 14px 3px 0; border: 0; background: none; vertical-align: top; line-height: 1.5"
-_DIGITS = "font-variant-numeric: tabular-nums; white-space: nowrap"
+DIGITS: Final = "font-variant-numeric: tabular-nums; white-space: nowrap"
+FRAME: Final = (
+    f"border: 1px solid {LINE}; border-radius: 8px; margin: 4px 0; padding-bottom: 6px; overflow: hidden; "
+    "font: 13px/1.5 var(--jp-ui-font-family, system-ui, sans-serif)"
+)
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -27,19 +47,15 @@ def no_math(text: str) -> str:
 
 def box(*parts: str) -> str:
     """A panel's frame around ``parts``, which are HTML."""
-    style = (
-        f"border: 1px solid {_LINE}; border-radius: 8px; margin: 4px 0; padding-bottom: 6px; overflow: hidden; "
-        "font: 13px/1.5 var(--jp-ui-font-family, system-ui, sans-serif)"
-    )
-    return f'<div class="tex2jax_ignore mathjax_ignore" style="{style}">{"".join(parts)}</div>'
+    return f'<div class="{NO_MATH}" style="{FRAME}">{"".join(parts)}</div>'
 
 
 def head(title: str, about: str = "") -> str:
     """A panel's first line."""
-    line = f"padding: 8px 14px; border-bottom: 1px solid {_LINE}; margin-bottom: 4px"
+    line = f"padding: 8px 14px; border-bottom: 1px solid {LINE}; margin-bottom: 4px"
     return (
         f'<div style="{line}"><strong style="font-size: 14px">{no_math(title)}</strong>&ensp;'
-        f'<span style="{_FAINT}; {_DIGITS}">{no_math(about)}</span></div>'
+        f'<span style="{_FAINT}; {DIGITS}">{no_math(about)}</span></div>'
     )
 
 
@@ -49,7 +65,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, digits: Ite
     top = cells(headings, right, tag="th") if any(headings) else ""
     body = "".join(cells(row, right) for row in rows)
     thead = f"<thead>{top}</thead>" if top else ""
-    return f'<div style="padding: 2px 0 2px 14px"><table style="{_TABLE}">{thead}<tbody>{body}</tbody></table></div>'
+    return f'<div style="padding: 2px 0 2px 14px"><table style="{TABLE}">{thead}<tbody>{body}</tbody></table></div>'
 
 
 def cells(row: Sequence[str], right: Iterable[int] = (), *, tag: str = "td") -> str:
@@ -59,7 +75,7 @@ def cells(row: Sequence[str], right: Iterable[int] = (), *, tag: str = "td") -> 
     made = []
     for place, cell in enumerate(row):
         side = "right" if place in right else "left"
-        number = f"; {_DIGITS}" if place in right else ""
+        number = f"; {DIGITS}" if place in right else ""
         style = f"{_CELL}; text-align: {side}{number}{faint}"
         made.append(f'<{tag}{scope} align="{side}" style="{style}">{cell}</{tag}>')
     return f'<tr style="background: none">{"".join(made)}</tr>'
