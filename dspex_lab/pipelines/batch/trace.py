@@ -25,7 +25,7 @@ __all__ = ["BatchTrace", "RowTrace"]
 #: Rows with all of their steps, and spans of them: large plans have fewer rows.
 _MAX_ROWS, _MAX_SPANS = 1_000, 4_000
 #: Rows that are traced whatever that takes, and the part of the batch's time that making spans of others may take.
-_FIRST_ROWS, _SHARE = 50, 0.01
+_FIRST_ROWS, _SHARE = 50, 0.003
 #: What spans are made of.
 _TOLD = ("pipeline.step", "router.route", "router.retry", "python.execute", "error.native", "error.python")
 #: Failed rows beyond those, of which the row alone is kept.

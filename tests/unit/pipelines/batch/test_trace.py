@@ -140,6 +140,7 @@ def test_of_very_many_rows_the_first_and_the_failed_are_kept(
 def test_tracing_takes_a_small_part_of_the_time(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first rows always; later ones once the batch has gone on for long enough."""
     monkeypatch.setattr(module, "_FIRST_ROWS", 2)
+    monkeypatch.setattr(module, "_SHARE", 0.01)
     clock = FakeClock()
     plan = compile_plan("test", {"same": native(picky)})
 
