@@ -6,6 +6,7 @@ workers only. How they look as bytes is the business of ``dspex_lab.wire``; this
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ __all__ = [
     "Result",
     "TraceContext",
     "Usage",
+    "is_model_name",
     "new_id",
 ]
 
@@ -90,6 +92,15 @@ class Usage:
             sum(costs) if costs else None,
             self.lm_calls + other.lm_calls,
         )
+
+
+#: Names may hold more slashes, and nothing holds blanks.
+_MODEL_NAME = re.compile(r"[\w.-]+/\S*[^\s/]")
+
+
+def is_model_name(text: str) -> bool:
+    """Whether ``text`` reads ``provider/name``."""
+    return _MODEL_NAME.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,15 +18,12 @@ from jupyter_core.paths import jupyter_data_dir, jupyter_runtime_dir
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from dspex_lab.calls import ANY_POOL
+from dspex_lab.calls import ANY_POOL, is_model_name
 from dspex_lab.errors import ConfigurationError
 
 __all__ = ["DEFAULT_LM", "PoolSpec", "Settings", "api_key_for", "default_pools"]
 
 DEFAULT_LM = "local/smollm2-135m"
-
-#: ``provider/name``; names may hold more slashes, and nothing holds blanks.
-_MODEL = re.compile(r"[\w.-]+/\S*[^\s/]")
 
 #: It is part of the names of workers, folders and sockets.
 _POOL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
@@ -238,7 +235,7 @@ class Settings(BaseSettings):
     @pydantic.field_validator("lm")
     @classmethod
     def _lm_is_a_name(cls, lm: str) -> str:
-        if not _MODEL.fullmatch(lm):
+        if not is_model_name(lm):
             raise ValueError(f"{lm!r} is no model's name, as {DEFAULT_LM} and openai/gpt-4o-mini are")
         return lm
 
@@ -251,7 +248,7 @@ class Settings(BaseSettings):
         """The same with another default model. Of the ``values`` (``api_base``, ``api_key``, ``temperature``,
         ``max_tokens``, ``timeout_s``) that are not given, the key and the address go with the model before; the figures
         stay. Raises :class:`ConfigurationError`."""
-        if not _MODEL.fullmatch(model):
+        if not is_model_name(model):
             raise ConfigurationError(
                 f"{model!r} is no model's name.",
                 "lm",

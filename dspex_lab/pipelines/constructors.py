@@ -14,6 +14,7 @@ from typing import Any
 
 from dspex_lab.calls import ANY_POOL, LmSpec, Needs
 from dspex_lab.errors import ConfigurationError, PipelineError
+from dspex_lab.errors.foreign import repr_of
 from dspex_lab.pipelines.asking import ask
 from dspex_lab.pipelines.conditions import fields_read
 from dspex_lab.pipelines.fallbacks import fallbacks, with_fitting_fallbacks
@@ -106,6 +107,15 @@ def react(
 ) -> Leaf:
     """Let a language model use ``tools`` (plain functions, sent to a worker) until it knows the outputs."""
     compiled = compile_signature(signature, namespace=namespace)
+    given: object = tools
+    if not isinstance(given, Sequence) or not all(map(callable, given)):
+        raise ConfigurationError(
+            "The tools of react are a list of functions.",
+            "tools",
+            "functions",
+            repr_of(tools),
+            hint="Write tools=[find].",
+        )
     return _asking("react", compiled, compiled, _settings(max_iters=max_iters), options, tools=tuple(tools))
 
 

@@ -331,7 +331,7 @@ class PoolRecord:
         sessions = self.sessions.values()
         shares = [worker.cpu_percent for worker in self.workers.values() if worker.cpu_percent is not None]
         return {
-            "spec": self.spec.model_dump(),
+            "spec": self.spec.model_dump(exclude={"env"}),  # may hold keys, and every client may ask
             "queued": len(self.queue) + len(self.light) + sum(len(session.line) for session in sessions),
             "counters": asdict(self.counters),
             "trouble": self.trouble,

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dspex_lab.calls import LmSpec, Needs, Priority, TraceContext, Usage
+from dspex_lab.calls import LmSpec, Needs, Priority, TraceContext, Usage, is_model_name
 from dspex_lab.errors import ConfigurationError
+from dspex_lab.errors.foreign import repr_of
 from dspex_lab.router.budget import Account
 from dspex_lab.router.cache_policy import CachePolicy
 from dspex_lab.router.retry import RetryPolicy
@@ -82,18 +83,39 @@ class Options:
     cache: CachePolicy | None = None
 
     def __post_init__(self) -> None:
-        if self.timeout_s is not None and self.timeout_s <= 0:
-            raise ConfigurationError("timeout_s is more than zero.", "timeout_s", "seconds", str(self.timeout_s))
-        for name in ("retry", "output_retries"):
-            count = getattr(self, name)
-            if isinstance(count, int) and count < 0:
-                raise ConfigurationError(f"{name} is not negative.", name, "0 or more", str(count))
+        if self.timeout_s is not None and not (_is_number(self.timeout_s) and self.timeout_s > 0):
+            raise _wrong("timeout_s", "a number of seconds, more than zero", self.timeout_s)
+        if not (self.retry is None or isinstance(self.retry, RetryPolicy) or _is_count(self.retry)):
+            raise _wrong("retry", "how many retries, 0 or more, or a RetryPolicy", self.retry)
+        if not _is_count(self.output_retries):
+            raise _wrong("output_retries", "how many retries, 0 or more", self.output_retries)
+        if not (
+            self.lm is None or isinstance(self.lm, LmSpec) or (isinstance(self.lm, str) and is_model_name(self.lm))
+        ):
+            raise _wrong("lm", "provider/name, for example openai/gpt-4o-mini, or an LmSpec", self.lm)
 
     @property
     def retry_policy(self) -> RetryPolicy:
         if isinstance(self.retry, RetryPolicy):
             return self.retry
         return RetryPolicy() if self.retry is None else RetryPolicy(retries=self.retry)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_model(value: object) -> bool:
+    return isinstance(value, LmSpec) or (isinstance(value, str) and is_model_name(value))
+
+
+def _wrong(option: str, expected: str, actual: object) -> ConfigurationError:
+    shown = repr_of(actual)
+    return ConfigurationError(f"{option}={shown} is not {expected}.", option, expected, shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dspex_lab.errors import CircuitOpen, DeadlineExceeded, HostUnavailable, LabError, ModelError, WorkerLost
+from dspex_lab.errors import (
+    CircuitOpen,
+    ConfigurationError,
+    DeadlineExceeded,
+    HostUnavailable,
+    LabError,
+    ModelError,
+    WorkerLost,
+)
 
 __all__ = ["RetryPolicy", "asked_wait_s", "delay_s", "should_retry", "wait_before_retry_s"]
 
@@ -29,7 +37,9 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         if self.factor < 1 or min(self.retries, self.base_s, self.max_s, self.max_asked_s) < 0:
-            raise ValueError(f"A retry policy takes no negative figures, and a factor of at least 1: {self!r}")
+            raise ConfigurationError(
+                f"A retry policy takes no negative figures, and a factor of at least 1: {self!r}.", "retry"
+            )
 
 
 def should_retry(policy: RetryPolicy, error: LabError, *, retries_done: int, is_idempotent: bool) -> bool:

@@ -9,6 +9,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
+import msgspec
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
@@ -22,6 +23,7 @@ P = ParamSpec("P")
 H = TypeVar("H", bound="ApiHandler")
 
 _MAX_BODY_BYTES = 2 * 1024 * 1024
+_MAX_DIGITS = 9
 #: What the asker can mend, and what is not there now.
 _STATUSES: dict[type[LabError], HTTPStatus] = {
     ConfigurationError: HTTPStatus.BAD_REQUEST,
@@ -79,7 +81,7 @@ class ApiHandler(APIHandler):
     def limit(self, at_most: int) -> int:
         """How many rows are wanted: the query's ``limit``, between 1 and ``at_most``."""
         text = self.get_query_argument("limit", "100")
-        if not text.isdecimal():
+        if not text.isdecimal() or len(text) > _MAX_DIGITS:
             raise web.HTTPError(HTTPStatus.BAD_REQUEST, "'limit' is to be a number.")
         return max(1, min(int(text), at_most))
 
@@ -102,7 +104,8 @@ def answers(
             await handler.finish(json.dumps({"message": str(error), "error": error.to_dict()}))
             return
         if value is not None:  # a stream has told all by itself
-            await handler.finish(json.dumps(value))
+            # Not json.dumps: it writes NaN, which no page can read; this writes null.
+            await handler.finish(msgspec.json.encode(value))
 
     # Jupyter's types know no coroutine functions here, though it awaits them.
     return cast("Callable[Concatenate[H, P], Coroutine[Any, Any, None]]", web.authenticated(authorized(ask)))

@@ -89,6 +89,7 @@ def test_the_users_namespace_is_left_alone() -> None:
         ("x = 3", "names no step", None, "Assign one"),
         ("a = predict('q -> x')\nb = predct('x -> y')", "predct", 3, "Did you mean 'predict'"),
         ("a = predict('q -> x')\n\nb = react('x -> y')", "tools", 4, None),
+        ("a = react('q -> x', tools=len)", "tools of react are a list of functions", 2, "Write tools=[find]."),
         ("a = predict('q -> x', colour='red')", "no step option 'colour'", 2, "A step takes"),
         ("a = predict('q -> x')\na = predict('q -> y')", "two steps called a", 3, "another name"),
         ("a = predict('q -> x')\nb = predict('x: int -> y')", "b reads x as int", 3, "Change one"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dspex_lab.errors import (
     Cancelled,
     CircuitOpen,
+    ConfigurationError,
     DeadlineExceeded,
     HostUnavailable,
     LabError,
@@ -82,7 +83,7 @@ def test_ceilings_double() -> None:
 )
 def test_a_policy_that_makes_no_sense_is_refused(values: dict[str, float]) -> None:
     """Negative figures and shrinking delays raise at once."""
-    with pytest.raises(ValueError, match="policy"):
+    with pytest.raises(ConfigurationError, match="policy"):
         RetryPolicy(**values)  # type: ignore[arg-type]
 
 

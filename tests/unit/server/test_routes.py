@@ -135,7 +135,7 @@ def test_what_is_not_there_is_not_found(server: Server, path: str) -> None:
     assert "nothing" in answer.json()["message"]
 
 
-@pytest.mark.parametrize("limit", ["-1", "x", "1e3"])
+@pytest.mark.parametrize("limit", ["-1", "x", "1e3", "9" * 5000])
 def test_a_limit_is_a_number(server: Server, limit: str) -> None:
     """400 for what is none."""
     assert server.ask(f"runs?limit={limit}", Authorization=f"token {TOKEN}").status_code == 400
