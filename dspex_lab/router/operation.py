@@ -89,9 +89,7 @@ class Options:
             raise _wrong("retry", "how many retries, 0 or more, or a RetryPolicy", self.retry)
         if not _is_count(self.output_retries):
             raise _wrong("output_retries", "how many retries, 0 or more", self.output_retries)
-        if not (
-            self.lm is None or isinstance(self.lm, LmSpec) or (isinstance(self.lm, str) and is_model_name(self.lm))
-        ):
+        if self.lm is not None and not _is_model(self.lm):
             raise _wrong("lm", "provider/name, for example openai/gpt-4o-mini, or an LmSpec", self.lm)
 
     @property
