@@ -23,8 +23,8 @@ from dspex_lab.errors import HostUnavailable, LabError, ProtocolError
 from dspex_lab.jobs import Job, JobSummary, begin_job, detached_call
 from dspex_lab.observer import HostObserver
 from dspex_lab.pipelines import BatchStarter, BatchStore, History, Journal, Launcher, Pipeline, Plan, Run, RunDesk
-from dspex_lab.pool.logs import tail
-from dspex_lab.pool.rendezvous import end_host, find_host
+from dspex_lab.pool.processes.logs import tail
+from dspex_lab.pool.processes.rendezvous import end_host, find_host
 from dspex_lab.portal import Portal
 from dspex_lab.router import BreakerPolicy, Budget, LabStatistics, Registry, ResultCaches, Router, load_call, local_mark
 from dspex_lab.sessions import Session

@@ -12,7 +12,7 @@ from typing import Any
 from dspex_lab.backends.base import Backend
 from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.errors import HostUnavailable
-from dspex_lab.pool.rendezvous import find_host
+from dspex_lab.pool.processes.rendezvous import find_host
 from dspex_lab.portal import Portal
 from dspex_lab.settings import Settings
 

@@ -17,7 +17,7 @@ import zmq
 from dspex_lab.backends.base import BackendStatistics
 from dspex_lab.calls import Call, new_id
 from dspex_lab.errors import Cancelled, HostUnavailable, LabError, error_from_dict
-from dspex_lab.pool.rendezvous import ConnectionFile, HostLock, find_host, start_host
+from dspex_lab.pool.processes.rendezvous import ConnectionFile, HostLock, find_host, start_host
 from dspex_lab.settings import Settings
 from dspex_lab.sockets import PolledSocket
 from dspex_lab.telemetry import Event, Span

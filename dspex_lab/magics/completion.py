@@ -11,7 +11,7 @@ from typing import Any
 from dspex_lab.magics.lab_magic import COMMANDS
 from dspex_lab.magics.panel_commands import PANELS
 from dspex_lab.magics.pipeline_line import FLAGS
-from dspex_lab.pipelines.constructors import CONSTRUCTORS, StepOptions
+from dspex_lab.pipelines.steps.constructors import CONSTRUCTORS, StepOptions
 from dspex_lab.settings import PoolSpec, default_pools
 from dspex_lab.signatures import completions as signature_completions
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from dspex_lab.errors import PipelineError
 from dspex_lab.errors.nearest import did_you_mean
-from dspex_lab.pipelines.source import excerpt
+from dspex_lab.pipelines.steps.source import excerpt
 
 __all__ = ["FLAGS", "PipelineLine", "line_fault", "parse_line"]
 

@@ -12,7 +12,7 @@ from dspex_lab.errors.interrupts import shown_briefly
 from dspex_lab.lab import Lab, current_lab
 from dspex_lab.magics.pipeline_line import PipelineLine, line_fault, parse_line
 from dspex_lab.pipelines import Pipeline, Plan, Run, compile_cell
-from dspex_lab.pipelines.inputs import check_inputs
+from dspex_lab.pipelines.plan.inputs import check_inputs
 from dspex_lab.programs import start_batch, start_run
 from dspex_lab.widgets import follow, panel_for
 

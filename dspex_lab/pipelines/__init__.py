@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dspex_lab.pipelines.asking import ask
 from dspex_lab.pipelines.batch import (
     Batch,
     BatchStarter,
@@ -13,8 +12,23 @@ from dspex_lab.pipelines.batch import (
     StartBatch,
 )
 from dspex_lab.pipelines.cell import compile_cell
-from dspex_lab.pipelines.compiler import compile_plan
-from dspex_lab.pipelines.constructors import (
+from dspex_lab.pipelines.desk import RunDesk
+from dspex_lab.pipelines.history import History
+from dspex_lab.pipelines.journal import Journal
+from dspex_lab.pipelines.launcher import Launcher, LauncherStatistics, StartRun
+from dspex_lab.pipelines.outcome.record import Record
+from dspex_lab.pipelines.outcome.result import Metrics, RunResult, RunState, StepMetrics
+from dspex_lab.pipelines.past_run import PastRun
+from dspex_lab.pipelines.plan.compiler import compile_plan
+from dspex_lab.pipelines.plan.plan import Plan, PlanWarning
+from dspex_lab.pipelines.program import Pipeline, Program, RunStream, pipeline
+from dspex_lab.pipelines.run.options import RunOptions
+from dspex_lab.pipelines.run.question import Question
+from dspex_lab.pipelines.run.run import Run
+from dspex_lab.pipelines.run.telling import TextChunk
+from dspex_lab.pipelines.run_table import run_table
+from dspex_lab.pipelines.steps.asking import ask
+from dspex_lab.pipelines.steps.constructors import (
     CONSTRUCTORS,
     chain_of_thought,
     each,
@@ -27,21 +41,7 @@ from dspex_lab.pipelines.constructors import (
     template,
     when,
 )
-from dspex_lab.pipelines.desk import RunDesk
-from dspex_lab.pipelines.history import History
-from dspex_lab.pipelines.journal import Journal
-from dspex_lab.pipelines.launcher import Launcher, LauncherStatistics, StartRun
-from dspex_lab.pipelines.options import RunOptions
-from dspex_lab.pipelines.past_run import PastRun
-from dspex_lab.pipelines.plan import Plan, PlanWarning
-from dspex_lab.pipelines.program import Pipeline, Program, RunStream, pipeline
-from dspex_lab.pipelines.question import Question
-from dspex_lab.pipelines.record import Record
-from dspex_lab.pipelines.result import Metrics, RunResult, RunState, StepMetrics
-from dspex_lab.pipelines.run import Run
-from dspex_lab.pipelines.run_table import run_table
-from dspex_lab.pipelines.steps import Step
-from dspex_lab.pipelines.telling import TextChunk
+from dspex_lab.pipelines.steps.step import Step
 
 __all__ = [
     "CONSTRUCTORS",

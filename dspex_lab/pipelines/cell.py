@@ -16,13 +16,13 @@ from typing import Any
 
 from dspex_lab.errors import LabError, PipelineError, SignatureError
 from dspex_lab.pipelines.batch import StartBatch
-from dspex_lab.pipelines.constructors import CONSTRUCTORS
 from dspex_lab.pipelines.launcher import StartRun
-from dspex_lab.pipelines.places import note_places, target_of
-from dspex_lab.pipelines.plan import PlanWarning
+from dspex_lab.pipelines.plan.plan import PlanWarning
 from dspex_lab.pipelines.program import Pipeline
-from dspex_lab.pipelines.source import Source, StepPath, excerpt
-from dspex_lab.pipelines.steps import Each, HasStep, Leaf, Nested, Parallel, Step, When, as_step
+from dspex_lab.pipelines.steps.constructors import CONSTRUCTORS
+from dspex_lab.pipelines.steps.places import note_places, target_of
+from dspex_lab.pipelines.steps.source import Source, StepPath, excerpt
+from dspex_lab.pipelines.steps.step import Each, HasStep, Leaf, Nested, Parallel, Step, When, as_step
 
 __all__ = ["compile_cell"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from dspex_lab.errors import LabError, PipelineError
 from dspex_lab.pipelines.launcher import Launcher
-from dspex_lab.pipelines.run import Run
+from dspex_lab.pipelines.run.run import Run
 from dspex_lab.wire.messages import RUN_ANSWER, RUN_CANCEL, RUN_RERUN
 
 __all__ = ["RunDesk", "Tell"]

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dspex_lab.errors import ConfigurationError
-from dspex_lab.pipelines.fingerprint import differing, fingerprint
 from dspex_lab.pipelines.journal.classes import classes_of
 from dspex_lab.pipelines.journal.journal import Journal
 from dspex_lab.pipelines.journal.records import RunRecord
@@ -21,11 +20,12 @@ from dspex_lab.pipelines.journal.recovery import (
     remembered,
 )
 from dspex_lab.pipelines.launcher import Launcher
-from dspex_lab.pipelines.memory import SPENT_KEY
+from dspex_lab.pipelines.outcome.memory import SPENT_KEY
 from dspex_lab.pipelines.past_run import PastRun
-from dspex_lab.pipelines.plan import Plan
-from dspex_lab.pipelines.rerun import affected_steps, as_kept
-from dspex_lab.pipelines.run import Run
+from dspex_lab.pipelines.plan.fingerprint import differing, fingerprint
+from dspex_lab.pipelines.plan.plan import Plan
+from dspex_lab.pipelines.run.rerun import affected_steps, as_kept
+from dspex_lab.pipelines.run.run import Run
 from dspex_lab.router import Budget
 
 __all__ = ["FindPlan", "History"]

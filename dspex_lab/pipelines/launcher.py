@@ -14,16 +14,16 @@ from typing import Any, Protocol
 
 from dspex_lab.calls import TraceContext, new_id
 from dspex_lab.errors import ConfigurationError
-from dspex_lab.pipelines.inputs import check_inputs
 from dspex_lab.pipelines.journal import Journal, RunRecord
-from dspex_lab.pipelines.memory import Remembered
-from dspex_lab.pipelines.options import RunOptions, options_from_plain, options_to_plain
-from dspex_lab.pipelines.overrides import overridden
-from dspex_lab.pipelines.plan import Plan
-from dspex_lab.pipelines.rerun import KnownSteps
-from dspex_lab.pipelines.result import RunState
-from dspex_lab.pipelines.run import Run
-from dspex_lab.pipelines.runner import RunSettings
+from dspex_lab.pipelines.outcome.memory import Remembered
+from dspex_lab.pipelines.outcome.result import RunState
+from dspex_lab.pipelines.plan.inputs import check_inputs
+from dspex_lab.pipelines.plan.overrides import overridden
+from dspex_lab.pipelines.plan.plan import Plan
+from dspex_lab.pipelines.run.options import RunOptions, options_from_plain, options_to_plain
+from dspex_lab.pipelines.run.rerun import KnownSteps
+from dspex_lab.pipelines.run.run import Run
+from dspex_lab.pipelines.run.runner import RunSettings
 from dspex_lab.portal import Portal
 from dspex_lab.router import Budget, Router
 from dspex_lab.telemetry import Recorder

@@ -11,9 +11,9 @@ from typing import Any
 from dspex_lab.errors import LabError, PipelineError, ValidationError, error_from_dict
 from dspex_lab.pipelines.journal.records import KeptStep, RunRecord
 from dspex_lab.pipelines.journal.values import read_value
-from dspex_lab.pipelines.record import Record
-from dspex_lab.pipelines.result import Metrics, StepMetrics, summed
-from dspex_lab.pipelines.run import Run
+from dspex_lab.pipelines.outcome.record import Record
+from dspex_lab.pipelines.outcome.result import Metrics, StepMetrics, summed
+from dspex_lab.pipelines.run.run import Run
 from dspex_lab.router import Budget, checked_budget
 
 __all__ = ["PastRun", "Unread"]

@@ -16,17 +16,17 @@ from typing import Any, Self
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.pipelines.batch import MapOptions, StartBatch
 from dspex_lab.pipelines.batch.options import OnError
-from dspex_lab.pipelines.compiler import compile_plan
-from dspex_lab.pipelines.graph import draw, draw_page
 from dspex_lab.pipelines.launcher import StartRun
-from dspex_lab.pipelines.options import RunOptions
-from dspex_lab.pipelines.overrides import overridden
-from dspex_lab.pipelines.plan import Plan, PlanWarning
-from dspex_lab.pipelines.result import RunResult
-from dspex_lab.pipelines.run import Run
-from dspex_lab.pipelines.source import NO_SOURCE, Source
-from dspex_lab.pipelines.steps import Leaf, Nested, Step, as_step
-from dspex_lab.pipelines.telling import TextChunk
+from dspex_lab.pipelines.outcome.result import RunResult
+from dspex_lab.pipelines.plan.compiler import compile_plan
+from dspex_lab.pipelines.plan.graph import draw, draw_page
+from dspex_lab.pipelines.plan.overrides import overridden
+from dspex_lab.pipelines.plan.plan import Plan, PlanWarning
+from dspex_lab.pipelines.run.options import RunOptions
+from dspex_lab.pipelines.run.run import Run
+from dspex_lab.pipelines.run.telling import TextChunk
+from dspex_lab.pipelines.steps.source import NO_SOURCE, Source
+from dspex_lab.pipelines.steps.step import Leaf, Nested, Step, as_step
 from dspex_lab.router import Budget
 
 __all__ = ["Pipeline", "Program", "RunStream", "pipeline"]

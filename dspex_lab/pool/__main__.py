@@ -11,7 +11,7 @@ import sys
 from importlib.metadata import version
 
 from dspex_lab.pool.host import Host
-from dspex_lab.pool.rendezvous import ConnectionFile, HostLock, clear_remains
+from dspex_lab.pool.processes.rendezvous import ConnectionFile, HostLock, clear_remains
 from dspex_lab.settings import Settings
 
 

@@ -23,17 +23,17 @@ from dspex_lab.errors import Cancelled, HostUnavailable, LabError, ProtocolError
 from dspex_lab.folders import remove_tree
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.busy import excuse_busy
-from dspex_lab.pool.gpu_usage import read_gpu_usage
 from dspex_lab.pool.health import HealthLimits, enforce, examine, excuse
 from dspex_lab.pool.job_files import JobFiles
 from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.ledger import open_ledger
-from dspex_lab.pool.lifecycle import KernelLifecycle
 from dspex_lab.pool.notebook_runs import NotebookRuns
 from dspex_lab.pool.orders import Orders
 from dspex_lab.pool.parcels import Parcels
+from dspex_lab.pool.processes.gpu_usage import read_gpu_usage
+from dspex_lab.pool.processes.lifecycle import KernelLifecycle
+from dspex_lab.pool.processes.rendezvous import LOG, ConnectionFile
 from dspex_lab.pool.records import CallRecord
-from dspex_lab.pool.rendezvous import LOG, ConnectionFile
 from dspex_lab.pool.run_orders import RunOrders
 from dspex_lab.pool.workforce import Workforce
 from dspex_lab.settings import Settings

@@ -14,9 +14,9 @@ from dspex_lab.errors import Cancelled, ConfigurationError, ProtocolError, Sessi
 from dspex_lab.pool.broker import Broker
 from dspex_lab.pool.jobs import JobBook
 from dspex_lab.pool.ledger import Ledger
-from dspex_lab.pool.lifecycle import KernelLifecycle
-from dspex_lab.pool.logs import tail
 from dspex_lab.pool.notebook_runs import NotebookRuns
+from dspex_lab.pool.processes.lifecycle import KernelLifecycle
+from dspex_lab.pool.processes.logs import tail
 from dspex_lab.pool.run_orders import RunOrders, Told
 from dspex_lab.settings import PoolSpec
 from dspex_lab.wire.messages import RUN_ANSWER, RUN_RERUN

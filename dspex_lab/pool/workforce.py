@@ -15,7 +15,7 @@ import msgspec
 from dspex_lab.calls import ANY_POOL, Needs
 from dspex_lab.clock import Clock
 from dspex_lab.errors import ConfigurationError, LabError, ProtocolError, WorkerLost
-from dspex_lab.pool.gpu_usage import GpuUsage
+from dspex_lab.pool.processes.gpu_usage import GpuUsage
 from dspex_lab.pool.records import PoolRecord, WorkerPhase, WorkerRecord
 from dspex_lab.pool.selection import Candidate, choose_pool, what_lacks
 from dspex_lab.settings import PoolSpec

@@ -19,7 +19,7 @@ from dspex_lab.errors import SignatureError, ValidationError
 from dspex_lab.router.operation import Operation
 from dspex_lab.router.python_calls import CallSettings, instructions_for
 from dspex_lab.signatures import CompiledSignature, FieldStream
-from dspex_lab.signatures.dspy_types import is_left_to_dspy
+from dspex_lab.signatures.types.dspy_types import is_left_to_dspy
 
 __all__ = ["HYBRID_KINDS", "NEURAL_POOL", "Form", "Question", "ask", "why_not_hybrid"]
 

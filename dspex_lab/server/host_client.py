@@ -10,7 +10,7 @@ from typing import Any
 
 from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.errors import HostUnavailable, ProtocolError
-from dspex_lab.pool.rendezvous import find_host
+from dspex_lab.pool.processes.rendezvous import find_host
 from dspex_lab.settings import Settings
 
 __all__ = ["HostClient"]

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from dspex_lab.errors import PipelineError
 from dspex_lab.magics.pipeline_line import PipelineLine
 from dspex_lab.pipelines import Plan, Step, compile_plan
-from dspex_lab.pipelines.inputs import check_names
-from dspex_lab.pipelines.places import note_places, target_of
-from dspex_lab.pipelines.source import Source, StepPath
+from dspex_lab.pipelines.plan.inputs import check_names
+from dspex_lab.pipelines.steps.places import note_places, target_of
+from dspex_lab.pipelines.steps.source import Source, StepPath
 from dspex_lab.server.finding import Finding
 from dspex_lab.server.notebook_names import NotebookNames
 from dspex_lab.server.step_reading import Refused, StepReader

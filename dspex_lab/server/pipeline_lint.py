@@ -12,7 +12,7 @@ from typing import Any
 from dspex_lab.errors import PipelineError
 from dspex_lab.magics.completion import options_of
 from dspex_lab.magics.pipeline_line import PipelineLine, parse_line
-from dspex_lab.pipelines.constructors import CONSTRUCTORS
+from dspex_lab.pipelines.steps.constructors import CONSTRUCTORS
 from dspex_lab.server.finding import Finding
 from dspex_lab.server.notebook_names import NotebookNames
 from dspex_lab.server.pipeline_fields import lint_fields

@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from dspex_lab.errors import LabError, SignatureError
-from dspex_lab.pipelines.constructors import CONSTRUCTORS, StepOptions
-from dspex_lab.pipelines.places import target_of
-from dspex_lab.pipelines.steps import Each, Leaf, Nested, Parallel, Step, When
+from dspex_lab.pipelines.steps.constructors import CONSTRUCTORS, StepOptions
+from dspex_lab.pipelines.steps.places import target_of
+from dspex_lab.pipelines.steps.step import Each, Leaf, Nested, Parallel, Step, When
 from dspex_lab.server.notebook_names import NotebookNames
 from dspex_lab.server.stand_ins import condition_of, stand_in
 from dspex_lab.server.unclear import Unclear

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from dspex_lab.pipelines.fields import Read, Write
-from dspex_lab.pipelines.steps import Each, Leaf, Nested, Parallel, Step, When
+from dspex_lab.pipelines.steps.fields import Read, Write
+from dspex_lab.pipelines.steps.step import Each, Leaf, Nested, Parallel, Step, When
 from dspex_lab.router import Operation, Options
 from dspex_lab.signatures import Assumed
 

@@ -8,10 +8,10 @@ from typing import Any, get_args
 from pydantic_core import PydanticUndefined
 
 from dspex_lab.errors import SignatureError
-from dspex_lab.signatures.dspy_types import real_annotation, stand_in_for
-from dspex_lab.signatures.field import MISSING, Field, Signature
-from dspex_lab.signatures.rebuild import annotate, rebuild
-from dspex_lab.signatures.writing import annotation_text, signature_text
+from dspex_lab.signatures.grammar.writing import annotation_text, signature_text
+from dspex_lab.signatures.types.dspy_types import real_annotation, stand_in_for
+from dspex_lab.signatures.types.field import MISSING, Field, Signature
+from dspex_lab.signatures.types.rebuild import annotate, rebuild
 
 __all__ = ["from_dspy", "is_dspy_signature", "to_dspy"]
 

@@ -15,8 +15,8 @@ from typing import Any
 from dspex_lab.errors import SignatureError
 from dspex_lab.signatures.bridge import from_dspy, is_dspy_signature
 from dspex_lab.signatures.compiled import CompiledSignature, SignatureSource
-from dspex_lab.signatures.field import MISSING, Signature
-from dspex_lab.signatures.grammar import parse_signature
+from dspex_lab.signatures.grammar.grammar import parse_signature
+from dspex_lab.signatures.types.field import MISSING, Signature
 
 __all__ = ["CompileCache", "compile_signature"]
 

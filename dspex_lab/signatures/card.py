@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from dspex_lab.signatures.field import Field, Signature
-from dspex_lab.signatures.rebuild import without_metadata
-from dspex_lab.signatures.writing import annotation_text
+from dspex_lab.signatures.grammar.writing import annotation_text
+from dspex_lab.signatures.types.field import Field, Signature
+from dspex_lab.signatures.types.rebuild import without_metadata
 
 __all__ = ["html_card", "kind_text", "one_line", "text_card"]
 

@@ -15,12 +15,12 @@ from typing import Any
 from dspex_lab.errors import SignatureError
 from dspex_lab.signatures.bridge import to_dspy
 from dspex_lab.signatures.card import html_card, one_line, text_card
-from dspex_lab.signatures.field import Field, Signature
-from dspex_lab.signatures.prompt import Prompt
-from dspex_lab.signatures.schema import output_json_schema
-from dspex_lab.signatures.serializer import Serializer
-from dspex_lab.signatures.validator import Validator
-from dspex_lab.signatures.writing import signature_text
+from dspex_lab.signatures.grammar.writing import signature_text
+from dspex_lab.signatures.prompt.prompt import Prompt
+from dspex_lab.signatures.types.field import Field, Signature
+from dspex_lab.signatures.values.schema import output_json_schema
+from dspex_lab.signatures.values.serializer import Serializer
+from dspex_lab.signatures.values.validator import Validator
 
 __all__ = ["CompiledSignature", "SignatureSource"]
 

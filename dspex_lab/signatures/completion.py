@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dspex_lab.signatures.constraints import FIELD_OPTIONS
-from dspex_lab.signatures.dspy_types import DSPY_TYPE_NAMES
-from dspex_lab.signatures.known_types import BUILTIN_TYPES, KNOWN_MODULES, KNOWN_TYPES
-from dspex_lab.signatures.names import is_type
+from dspex_lab.signatures.types.constraints import FIELD_OPTIONS
+from dspex_lab.signatures.types.dspy_types import DSPY_TYPE_NAMES
+from dspex_lab.signatures.types.known_types import BUILTIN_TYPES, KNOWN_MODULES, KNOWN_TYPES
+from dspex_lab.signatures.types.names import is_type
 
 __all__ = ["completions"]
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import Literal, Protocol
 
 from dspex_lab.errors import LabError
-from dspex_lab.signatures.chat_stream import ChatFields
 from dspex_lab.signatures.compiled import CompiledSignature
-from dspex_lab.signatures.json_stream import JsonFields
+from dspex_lab.signatures.prompt.chat_stream import ChatFields
+from dspex_lab.signatures.prompt.json_stream import JsonFields
 
 __all__ = ["FieldStream"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from dspex_lab.errors import LabError
 from dspex_lab.pool.broker import Broker
-from dspex_lab.pool.gpus import gpu_refusal
 from dspex_lab.pool.health import HealthLimits, enforce, examine
+from dspex_lab.pool.processes.gpus import gpu_refusal
 from dspex_lab.pool.workforce import Workforce
 from dspex_lab.settings import PoolSpec
 from dspex_lab.testing.clock import FakeClock

@@ -21,7 +21,7 @@ from dspex_lab.backends.base import PendingCall
 from dspex_lab.calls import Call, Code
 from dspex_lab.errors import HostUnavailable, LabError
 from dspex_lab.folders import remove_tree
-from dspex_lab.pool.rendezvous import find_host
+from dspex_lab.pool.processes.rendezvous import find_host
 from dspex_lab.settings import PoolSpec, Settings
 
 __all__ = ["LIMIT_S", "Site", "echo", "end_of", "python_call", "until"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from dspex_lab.calls import LmSpec, Usage
 from dspex_lab.pipelines import BatchStarter, Launcher, Pipeline, Program
-from dspex_lab.pipelines.steps import Step
+from dspex_lab.pipelines.steps.step import Step
 from dspex_lab.portal import Portal
 from dspex_lab.router import Decision, Operation, Options, Route, Router, RouterStatistics
 from dspex_lab.router.strategies import auto, python

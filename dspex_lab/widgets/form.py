@@ -18,7 +18,7 @@ from dspex_lab.errors.foreign import text_of
 from dspex_lab.errors.nearest import did_you_mean
 from dspex_lab.lab import current_lab
 from dspex_lab.pipelines import Pipeline, Program, Run, RunResult
-from dspex_lab.pipelines.inputs import typed_inputs, typed_value
+from dspex_lab.pipelines.plan.inputs import typed_inputs, typed_value
 from dspex_lab.signatures import describe_file, values_of_form
 from dspex_lab.signatures.card import html_card, text_card
 from dspex_lab.widgets.form_state import card_signature, fields_of_plan, form_message

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dspex_lab.pipelines import Plan
-from dspex_lab.pipelines.input_fields import input_fields, output_fields
+from dspex_lab.pipelines.plan.input_fields import input_fields, output_fields
 from dspex_lab.signatures import Field, FormField, Signature, form_fields
 from dspex_lab.signatures.card import kind_text
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dspex_lab.pipelines.graph import box_lines
-from dspex_lab.pipelines.layout import Box, Flow, layout
-from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.plan.graph import box_lines
+from dspex_lab.pipelines.plan.layout import Box, Flow, layout
+from dspex_lab.pipelines.plan.plan import Plan
 
 __all__ = ["graph_message"]
 

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from dspex_lab.lab import Lab
 from dspex_lab.pipelines import Run
-from dspex_lab.pipelines.graph import draw_page
-from dspex_lab.pipelines.rerun import repeatable_steps
+from dspex_lab.pipelines.plan.graph import draw_page
+from dspex_lab.pipelines.run.rerun import repeatable_steps
 from dspex_lab.telemetry.events import Event
 from dspex_lab.widgets.graph_state import graph_message
 from dspex_lab.widgets.run_panel import RunPanel

@@ -23,7 +23,7 @@ import psutil
 from dspex_lab.calls import LmSpec
 from dspex_lab.lab import Lab
 from dspex_lab.pipelines import BatchStarter, BatchStore, Launcher, Pipeline, native, predict
-from dspex_lab.pipelines.steps import Leaf
+from dspex_lab.pipelines.steps.step import Leaf
 from dspex_lab.portal import Portal
 from dspex_lab.router import Router
 from dspex_lab.settings import Settings

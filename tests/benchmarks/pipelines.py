@@ -15,7 +15,7 @@ from typing import Any, TypedDict, cast
 
 from dspex_lab.calls import LmSpec
 from dspex_lab.pipelines import Launcher, Pipeline, compile_plan, native
-from dspex_lab.pipelines.steps import Leaf
+from dspex_lab.pipelines.steps.step import Leaf
 from dspex_lab.portal import Portal
 from dspex_lab.router import Router
 from dspex_lab.telemetry import Collector, Event, EventHub, Recorder, Span

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Locator, expect
 
-from dspex_lab.pool.rendezvous import find_host
+from dspex_lab.pool.processes.rendezvous import find_host
 
 if TYPE_CHECKING:
     from tests.browser.conftest import NotebookPage

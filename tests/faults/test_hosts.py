@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from dspex_lab.backends.kernels import KernelBackend
-from dspex_lab.pool.rendezvous import find_host
+from dspex_lab.pool.processes.rendezvous import find_host
 from dspex_lab.settings import PoolSpec, Settings
 from dspex_lab.testing.site import Site, echo, end_of, python_call, until
 

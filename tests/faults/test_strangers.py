@@ -11,7 +11,7 @@ import psutil
 import zmq
 
 from dspex_lab.backends.kernels import KernelBackend
-from dspex_lab.pool.rendezvous import find_host
+from dspex_lab.pool.processes.rendezvous import find_host
 from dspex_lab.settings import Settings
 from dspex_lab.sockets import Frames, PolledSocket
 from dspex_lab.testing.site import Site, echo, end_of

@@ -21,7 +21,7 @@ import psutil
 from dspex_lab.backends.kernels import KernelBackend
 from dspex_lab.calls import Call, LmReply, LmRequest, LmSpec
 from dspex_lab.errors import ConfigurationError, LabError
-from dspex_lab.pool.gpus import Gpu, find_gpus
+from dspex_lab.pool.processes.gpus import Gpu, find_gpus
 from dspex_lab.settings import PoolSpec
 from dspex_lab.testing.site import Site, python_call, until
 

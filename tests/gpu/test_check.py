@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from dspex_lab.backends.kernels import KernelBackend
-from dspex_lab.pool.gpus import Gpu, find_gpus
+from dspex_lab.pool.processes.gpus import Gpu, find_gpus
 from dspex_lab.testing.site import Site, until
 from tests.gpu import check
 

@@ -20,11 +20,11 @@ from dspex_lab.pipelines.batch.result_row import ResultRow
 from dspex_lab.pipelines.batch.sinks import Sink
 from dspex_lab.pipelines.batch.trace import BatchTrace, RowTrace
 from dspex_lab.pipelines.batch.watch import RowWatch
-from dspex_lab.pipelines.failures import as_lab_error, as_pipeline_error
-from dspex_lab.pipelines.options import RunOptions
-from dspex_lab.pipelines.plan import Plan
-from dspex_lab.pipelines.runner import PlanRun, RunSettings
-from dspex_lab.pipelines.steps import Leaf
+from dspex_lab.pipelines.plan.plan import Plan
+from dspex_lab.pipelines.run.failures import as_lab_error, as_pipeline_error
+from dspex_lab.pipelines.run.options import RunOptions
+from dspex_lab.pipelines.run.runner import PlanRun, RunSettings
+from dspex_lab.pipelines.steps.step import Leaf
 from dspex_lab.router import Account, Router
 from dspex_lab.router.native import within
 from dspex_lab.threads import Threads

@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from dspex_lab.errors import LabError, PipelineError
-from dspex_lab.pipelines.inputs import check_inputs
-from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.plan.inputs import check_inputs
+from dspex_lab.pipelines.plan.plan import Plan
 
 __all__ = ["Fitting", "fit"]
 

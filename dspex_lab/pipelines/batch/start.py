@@ -19,9 +19,9 @@ from dspex_lab.pipelines.batch.rows import open_rows
 from dspex_lab.pipelines.batch.sinks import open_sink
 from dspex_lab.pipelines.batch.store import BatchStore
 from dspex_lab.pipelines.batch.trace import BatchTrace
-from dspex_lab.pipelines.options import RunOptions
-from dspex_lab.pipelines.plan import Plan
-from dspex_lab.pipelines.steps import Leaf
+from dspex_lab.pipelines.plan.plan import Plan
+from dspex_lab.pipelines.run.options import RunOptions
+from dspex_lab.pipelines.steps.step import Leaf
 from dspex_lab.portal import Portal
 from dspex_lab.router import Account, Router
 from dspex_lab.telemetry import Recorder

@@ -16,13 +16,13 @@ from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import ConfigurationError, PipelineError
 from dspex_lab.pipelines.batch.book import BatchBook
 from dspex_lab.pipelines.batch.statistics import BatchState
-from dspex_lab.pipelines.fingerprint import differing, fingerprint
 from dspex_lab.pipelines.journal.classes import classes_of
 from dspex_lab.pipelines.journal.database import open_for_reading
 from dspex_lab.pipelines.journal.owner import Owner
 from dspex_lab.pipelines.journal.records import prints_from_bytes, prints_to_bytes
 from dspex_lab.pipelines.journal.writer import Statement, Writer
-from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.plan.fingerprint import differing, fingerprint
+from dspex_lab.pipelines.plan.plan import Plan
 
 __all__ = ["BatchStore"]
 

@@ -14,8 +14,8 @@ from typing import Any
 from dspex_lab.calls import TraceContext
 from dspex_lab.clock import Clock
 from dspex_lab.errors import LabError
-from dspex_lab.pipelines.plain import plain_values
-from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.outcome.plain import plain_values
+from dspex_lab.pipelines.plan.plan import Plan
 from dspex_lab.telemetry import Event, RunTraces, Span, SpanStatus
 from dspex_lab.telemetry import attributes as names
 from dspex_lab.telemetry.spans import new_span_id

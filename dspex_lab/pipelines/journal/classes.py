@@ -16,8 +16,8 @@ from typing import Any
 import pydantic
 
 from dspex_lab.calls import LmSpec
-from dspex_lab.pipelines.plan import Plan
-from dspex_lab.pipelines.steps import Leaf, When
+from dspex_lab.pipelines.plan.plan import Plan
+from dspex_lab.pipelines.steps.step import Leaf, When
 from dspex_lab.signatures import CompiledSignature, Serializable
 
 __all__ = ["classes_of"]

@@ -17,16 +17,16 @@ import msgspec
 
 from dspex_lab.clock import Clock
 from dspex_lab.errors import LabError, ValidationError
-from dspex_lab.pipelines.fingerprint import fingerprint
 from dspex_lab.pipelines.journal.classes import classes_of
 from dspex_lab.pipelines.journal.owner import Owner
 from dspex_lab.pipelines.journal.records import count_of_steps, metrics_to_bytes, prints_to_bytes
 from dspex_lab.pipelines.journal.values import is_plain, write_value
 from dspex_lab.pipelines.journal.writer import Statement, Writer
-from dspex_lab.pipelines.memory import SPENT_KEY, Remembered
-from dspex_lab.pipelines.plan import Plan
-from dspex_lab.pipelines.result import RunState, StepMetrics
-from dspex_lab.pipelines.spending import spent_to_plain
+from dspex_lab.pipelines.outcome.memory import SPENT_KEY, Remembered
+from dspex_lab.pipelines.outcome.result import RunState, StepMetrics
+from dspex_lab.pipelines.outcome.spending import spent_to_plain
+from dspex_lab.pipelines.plan.fingerprint import fingerprint
+from dspex_lab.pipelines.plan.plan import Plan
 from dspex_lab.router import Account
 from dspex_lab.telemetry.attributes import clean_attributes, clean_text
 

@@ -16,7 +16,6 @@ import msgspec
 
 from dspex_lab.clock import Clock, SystemClock
 from dspex_lab.errors import ConfigurationError
-from dspex_lab.pipelines.fingerprint import fingerprint
 from dspex_lab.pipelines.journal.database import open_for_reading
 from dspex_lab.pipelines.journal.entry import Entry
 from dspex_lab.pipelines.journal.owner import Owner
@@ -29,9 +28,10 @@ from dspex_lab.pipelines.journal.records import (
     prints_to_bytes,
 )
 from dspex_lab.pipelines.journal.writer import Statement, Writer
-from dspex_lab.pipelines.memory import Remembered
-from dspex_lab.pipelines.plan import Plan
-from dspex_lab.pipelines.result import RunState
+from dspex_lab.pipelines.outcome.memory import Remembered
+from dspex_lab.pipelines.outcome.result import RunState
+from dspex_lab.pipelines.plan.fingerprint import fingerprint
+from dspex_lab.pipelines.plan.plan import Plan
 
 __all__ = ["Journal", "JournalStatistics"]
 

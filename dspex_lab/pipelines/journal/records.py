@@ -12,10 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from dspex_lab.calls import Usage
-from dspex_lab.pipelines.fingerprint import StepPrint
 from dspex_lab.pipelines.journal.owner import Owner
-from dspex_lab.pipelines.plan import Plan
-from dspex_lab.pipelines.result import RunState, StepMetrics
+from dspex_lab.pipelines.outcome.result import RunState, StepMetrics
+from dspex_lab.pipelines.plan.fingerprint import StepPrint
+from dspex_lab.pipelines.plan.plan import Plan
 
 __all__ = [
     "INTERRUPTED",

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dspex_lab.errors import PipelineError, ValidationError
-from dspex_lab.pipelines.fingerprint import differing, fingerprint
 from dspex_lab.pipelines.journal.classes import classes_of
 from dspex_lab.pipelines.journal.records import KeptStep, RunRecord
 from dspex_lab.pipelines.journal.values import read_value
-from dspex_lab.pipelines.memory import Remembered
-from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.outcome.memory import Remembered
+from dspex_lab.pipelines.plan.fingerprint import differing, fingerprint
+from dspex_lab.pipelines.plan.plan import Plan
 
 __all__ = ["check_same_plan", "check_under_way", "inputs_again", "not_defined", "remembered"]
 

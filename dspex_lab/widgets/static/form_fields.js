@@ -1,6 +1,6 @@
 /**
  * The fields of a form: a label, the control that fits the type, what is said about it and what is wrong with it. Knows
- * the DOM and plain data (`FormField` of `signatures/form_field.py`). What was filled in is checked by the kernel; only
+ * the DOM and plain data (`FormField` of `signatures/form/form_field.py`). What was filled in is checked by the kernel; only
  * what makes typing easier (where JSON breaks) is found here.
  *
  * @typedef {{

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dspex_lab.pipelines import compile_plan, native, predict
-from dspex_lab.pipelines.constructors import each, parallel
-from dspex_lab.pipelines.plan import Plan
+from dspex_lab.pipelines.plan.plan import Plan
+from dspex_lab.pipelines.steps.constructors import each, parallel
 from dspex_lab.signatures import compile_signature
 from dspex_lab.telemetry.events import Event
 from dspex_lab.telemetry.run_view import RunView

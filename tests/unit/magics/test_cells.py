@@ -14,7 +14,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from dspex_lab.errors import LabError
 from dspex_lab.lab import Lab
 from dspex_lab.pipelines import Pipeline, Plan, Run, native
-from dspex_lab.pipelines.result import RunState
+from dspex_lab.pipelines.outcome.result import RunState
 from dspex_lab.testing import FakeBackend, FakeCall
 
 Cell = Callable[[str], Any]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dspex_lab.calls import LmReply, LmRequest, LmSpec, Usage
-from dspex_lab.pipelines.steps import Leaf
+from dspex_lab.pipelines.steps.step import Leaf
 from dspex_lab.router import Account, BreakerPolicy, Budget, Outcome, Router, RunContext
 from dspex_lab.telemetry.events import Event, EventHub
 from dspex_lab.testing import FakeBackend, FakeCall, FakeClock

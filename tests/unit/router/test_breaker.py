@@ -23,7 +23,7 @@ from dspex_lab.errors import (
     WorkerMemoryExceeded,
 )
 from dspex_lab.pipelines import module, native, predict
-from dspex_lab.pipelines.steps import Leaf
+from dspex_lab.pipelines.steps.step import Leaf
 from dspex_lab.router.blame import Verdict, judge, target_of
 from dspex_lab.router.breaker import TRANSITIONS, Breaker, BreakerPolicy, Breakers, Circuit, Signal
 from dspex_lab.testing import FakeClock

@@ -12,7 +12,7 @@ import pytest
 from dspex_lab.calls import Chunk, LmReply, LmRequest, LmSpec, Usage
 from dspex_lab.errors import DeadlineExceeded, ModelError, ValidationError, WorkerLost
 from dspex_lab.pipelines import chain_of_thought, predict
-from dspex_lab.pipelines.steps import Leaf
+from dspex_lab.pipelines.steps.step import Leaf
 from dspex_lab.router import Outcome, Router
 from dspex_lab.telemetry.events import Event, EventHub
 from dspex_lab.testing import FakeBackend, FakeCall, FakeClock

@@ -17,7 +17,7 @@ from dspex_lab.backends.inline import InlineBackend
 from dspex_lab.calls import Chunk, LmSpec, Usage
 from dspex_lab.errors import BudgetExceeded, CircuitOpen, DeadlineExceeded, LabError, ModelError, ValidationError
 from dspex_lab.pipelines import native, predict
-from dspex_lab.pipelines.steps import Leaf
+from dspex_lab.pipelines.steps.step import Leaf
 from dspex_lab.router import Account, BreakerPolicy, Budget, Circuit, Outcome, Router, RunContext
 from dspex_lab.telemetry.events import Event, EventHub
 from dspex_lab.testing import FakeClock

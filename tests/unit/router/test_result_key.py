@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dspex_lab.calls import LmSpec
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.pipelines import chain_of_thought, module, native, predict, react, template
-from dspex_lab.pipelines.steps import Leaf
+from dspex_lab.pipelines.steps.step import Leaf
 from dspex_lab.router import CachePolicy, Decision, Operation, Route
 from dspex_lab.router.result_key import ResultKeys, check_cacheable
 from dspex_lab.signatures import compile_signature

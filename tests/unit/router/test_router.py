@@ -21,7 +21,7 @@ from dspex_lab.errors import (
     WorkerLost,
 )
 from dspex_lab.pipelines import chain_of_thought, native, predict, react
-from dspex_lab.pipelines.steps import Leaf
+from dspex_lab.pipelines.steps.step import Leaf
 from dspex_lab.router import Decision, Operation, Options, Outcome, RetryPolicy, Route, Router, RouterStatistics
 from dspex_lab.telemetry.events import Event, EventHub
 from dspex_lab.testing import FakeBackend, FakeCall, FakeClock

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dspex_lab.errors import LabError, PipelineError
 from dspex_lab.magics.pipeline_line import parse_line
 from dspex_lab.pipelines import CONSTRUCTORS, compile_cell
-from dspex_lab.pipelines.inputs import check_names
+from dspex_lab.pipelines.plan.inputs import check_names
 from dspex_lab.server.cell_lint import Diagnostic, lint_cell
 from dspex_lab.server.notebook_names import NotebookNames, names_of
 from dspex_lab.signatures import compile_signature

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dspex_lab.pipelines import compile_plan, native
-from dspex_lab.pipelines.constructors import each, parallel
+from dspex_lab.pipelines.steps.constructors import each, parallel
 from dspex_lab.widgets.graph_state import graph_message
 
 

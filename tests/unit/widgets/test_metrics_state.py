@@ -12,7 +12,7 @@ import pytest
 
 from dspex_lab.calls import Usage
 from dspex_lab.errors import ConfigurationError
-from dspex_lab.pipelines.result import StepMetrics
+from dspex_lab.pipelines.outcome.result import StepMetrics
 from dspex_lab.telemetry.static_form import columns, sparkline
 from dspex_lab.widgets import plotly_script
 from dspex_lab.widgets.metrics_form import metrics_html, metrics_text

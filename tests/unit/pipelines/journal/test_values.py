@@ -18,7 +18,7 @@ from dspex_lab.pipelines import compile_plan, native, predict, when
 from dspex_lab.pipelines.journal import values
 from dspex_lab.pipelines.journal.classes import classes_of
 from dspex_lab.pipelines.journal.values import read_value, write_value
-from dspex_lab.pipelines.steps import Step
+from dspex_lab.pipelines.steps.step import Step
 
 
 class Mood(enum.Enum):

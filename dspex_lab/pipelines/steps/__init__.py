@@ -1,0 +1,1 @@
+"""What a user writes: steps and their vocabulary, before anything is planned."""

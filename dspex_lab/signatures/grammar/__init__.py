@@ -1,0 +1,1 @@
+"""From a signature's text to its fields, and back to text."""
