@@ -22,6 +22,10 @@ Frames = Sequence[bytes | memoryview]
 
 #: Messages handed over before the loop gets a turn for everything else.
 _BURST = 100
+#: After the first message, and then after so many, the socket is asked whether there are more. Often there is but one,
+#: and asking costs less than zmq.Again; and only when asked, or after a hundred messages, does it look whether another
+#: peer has begun to send: a worker's answer would wait for what a notebook sends in one go.
+_ASKED_EVERY = 8
 _NOW = int(zmq.DONTWAIT)
 _MORE_FOLLOWS = int(zmq.DONTWAIT | zmq.SNDMORE)
 _READABLE = int(zmq.POLLIN)
@@ -93,8 +97,7 @@ class PolledSocket:
         self._is_draining = True  # until nothing is left, which finds too what a send below has swallowed
         try:
             for number in range(_BURST):
-                # Often there is but one, and to ask costs less than zmq.Again; where there are many it costs more.
-                if self._socket.closed or (number == 1 and not self._has_message()):
+                if self._socket.closed or (number % _ASKED_EVERY == 1 and not self._has_message()):
                     return
                 try:
                     frames = self._next()
