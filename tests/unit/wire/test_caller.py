@@ -95,40 +95,6 @@ async def test_done_is_the_result(wire: Wire) -> None:
     assert (result.run_s, result.queue_s) == (1.0, 2.0)
 
 
-async def test_everybody_who_waits_gets_the_end(wire: Wire) -> None:
-    """Several may wait for one call, before its end and after it."""
-    call = Call("system.echo")
-    pending = wire.submit(call)
-    waiting = [asyncio.create_task(pending.result()) for _ in range(3)]
-    await asyncio.sleep(0)
-    wire.done(call, 7)
-    assert [result.value for result in await asyncio.gather(*waiting)] == [7, 7, 7]
-    assert (await pending.result()).value == 7
-
-
-async def test_the_end_is_told_to_early_and_to_late_listeners(wire: Wire) -> None:
-    """Once to each, soon: never while whoever ends it is still at it."""
-    call, told = Call("system.echo"), list[str]()
-    pending = wire.submit(call)
-    pending.on_end(lambda: told.append("early"))
-    wire.done(call)
-    pending.on_end(lambda: told.append("late"))
-    assert not told
-    await asyncio.sleep(0)
-    assert told == ["early", "late"]
-
-
-async def test_ends_are_counted(wire: Wire) -> None:
-    """Good ones and bad ones, each once."""
-    good, bad = Call("system.echo"), Call("system.echo")
-    wire.submit(good)
-    wire.submit(bad)
-    wire.done(good)
-    wire.done(good)
-    wire.caller.receive(Failed(bad.id, PythonError("No.").to_dict()), ())
-    assert (wire.caller.succeeded, wire.caller.failed) == (1, 1)
-
-
 async def test_failed_is_the_error(wire: Wire) -> None:
     """The error arrives as it was raised."""
     call = Call("a.b")
