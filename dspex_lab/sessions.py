@@ -280,8 +280,7 @@ async def _next(pieces: AsyncIterator[str]) -> str | None:
 
 
 def _close_later(backend: Backend, session_id: str) -> None:
-    # The backend keeps the request, and that keeps the task.
-    asyncio.ensure_future(_close_quietly(backend, session_id))  # noqa: RUF006
+    asyncio.ensure_future(_close_quietly(backend, session_id))  # noqa: RUF006 - the backend keeps it: its request waits
 
 
 async def _close_quietly(backend: Backend, session_id: str) -> None:

@@ -195,10 +195,10 @@ class Tracer:
             active.name,
             active.start,
             max(active.start, self._clock.now() if end is None else end),
-            active._status,  # noqa: SLF001
-            clean_attributes(active._attributes, record_prompts=self._record_prompts),  # noqa: SLF001
+            active._status,  # noqa: SLF001 - of this module
+            clean_attributes(active._attributes, record_prompts=self._record_prompts),  # noqa: SLF001 - of this module
             # A message may quote what a model answered; ``error.type`` is told in any case.
-            clean_text(active._message) if self._record_prompts else "",  # noqa: SLF001
+            clean_text(active._message) if self._record_prompts else "",  # noqa: SLF001 - of this module
         )
         if self._observer is not None:
             try:

@@ -215,7 +215,7 @@ def _drop_oldest_tenth(database: sqlite3.Connection) -> int:
     dropped = 0
     for table, column in (("events", "time"), ("spans", "ended"), ("runs", "started_at")):
         dropped += database.execute(
-            f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} ORDER BY {column}"  # noqa: S608
+            f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} ORDER BY {column}"  # noqa: S608 - our names
             f" LIMIT (SELECT (count(*) + 9) / 10 FROM {table}))"
         ).rowcount
     return dropped

@@ -33,5 +33,5 @@ def display_trace(found: Trace) -> None:
     """Show the trace in the current cell. Without a front end that has widgets: ``NotImplementedError``, by which
     IPython takes the value's text."""
     if not has_kernel():
-        raise NotImplementedError  # to IPython: show it as you would without me
+        raise NotImplementedError  # IPython's own signal to a display function: fall back to the other forms
     show_live(current_lab(), trace_subject(lambda: (found.spans, False)))

@@ -15,7 +15,7 @@ from dspex_lab.widgets.subshells import answer_in_any_shell
 __all__ = ["Widget"]
 
 
-class Widget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no py.typed: its class is Any to mypy
+class Widget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget publishes no types: its class is Any to mypy
     """A widget with a ``state``; its module and its styles are its subclass's."""
 
     state = traitlets.Dict().tag(sync=True)

@@ -106,7 +106,7 @@ class Session:
         exec(compile(tree, _FILE_NAME, "exec"), self.namespace)  # noqa: S102 - what this process is for
         if not isinstance(last, ast.Expr):
             return None
-        return eval(compile(ast.Expression(last.value), _FILE_NAME, "eval"), self.namespace)  # noqa: S307
+        return eval(compile(ast.Expression(last.value), _FILE_NAME, "eval"), self.namespace)  # noqa: S307 - as above
 
     def _tool(self, name: str) -> Callable[..., Any]:
         def tool(*args: Any, **kwargs: Any) -> Any:

@@ -16,7 +16,7 @@ from dspex_lab.signatures import compile_signature
 __all__ = ["BriefAdapter"]
 
 
-class BriefAdapter(dspy.JSONAdapter):  # type: ignore[misc]  # DSPy is not followed by mypy
+class BriefAdapter(dspy.JSONAdapter):  # type: ignore[misc]  # DSPy publishes no types: its classes are Any to mypy
     """Asks in the brief form, and reads the replies as DSPy's own adapter for JSON does."""
 
     def format(self, signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]) -> list[dict[str, Any]]:

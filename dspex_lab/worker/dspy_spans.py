@@ -18,7 +18,7 @@ from dspex_lab.worker.context import OpContext
 __all__ = ["SpanCallback"]
 
 
-class SpanCallback(BaseCallback):  # type: ignore[misc] # DSPy has no types
+class SpanCallback(BaseCallback):  # type: ignore[misc]  # DSPy publishes no types: its classes are Any to mypy
     """Begins a span with each module and tool of the operation ``context``, and ends it with them.
 
     A span begun on a thread of DSPy's own, which inherits no context, hangs under the operation itself.

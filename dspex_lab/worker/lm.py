@@ -33,7 +33,7 @@ _current_signature: ContextVar[Any] = ContextVar("dspex_lab_current_signature", 
 _STREAM_PIECES = 32
 
 
-class SignatureWatch(BaseCallback):  # type: ignore[misc]
+class SignatureWatch(BaseCallback):  # type: ignore[misc]  # DSPy publishes no types: its classes are Any to mypy
     """Keeps the signature of the predictor that is about to ask: the callback of every ``dspy.context`` here."""
 
     def on_adapter_format_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:

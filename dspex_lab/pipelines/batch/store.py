@@ -123,7 +123,7 @@ class BatchStore:
         if database is None:
             return None
         try:
-            sql = f"SELECT {_COLUMNS} FROM batches WHERE {condition} ORDER BY started_at DESC LIMIT 1"  # noqa: S608
+            sql = f"SELECT {_COLUMNS} FROM batches WHERE {condition} ORDER BY started_at DESC LIMIT 1"  # noqa: S608 - ours
             row: tuple[Any, ...] | None = database.execute(sql, (value,)).fetchone()
         except sqlite3.OperationalError:  # no batch was ever written
             return None

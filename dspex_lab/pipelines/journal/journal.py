@@ -194,14 +194,14 @@ class Journal:
         made: list[Statement] = []
         for state, factor in (("= 'succeeded'", 1), ("<> 'succeeded'", _UNFINISHED)):
             chosen = (
-                f"SELECT number FROM runs WHERE state {state} AND (changed_at < ? OR number NOT IN"  # noqa: S608
+                f"SELECT number FROM runs WHERE state {state} AND (changed_at < ? OR number NOT IN"  # noqa: S608 - our own texts
                 f" (SELECT number FROM runs WHERE state {state} ORDER BY started_at DESC LIMIT ?))"
             )
             values = (now - self._max_age_s * factor, self._max_runs * factor)
             made += [
                 (f"DELETE FROM steps WHERE run IN ({chosen})", values),  # noqa: S608 - our own texts
-                (f"DELETE FROM states WHERE run IN ({chosen})", values),  # noqa: S608
-                (f"DELETE FROM runs WHERE number IN ({chosen})", values),  # noqa: S608
+                (f"DELETE FROM states WHERE run IN ({chosen})", values),  # noqa: S608 - our own texts
+                (f"DELETE FROM runs WHERE number IN ({chosen})", values),  # noqa: S608 - our own texts
             ]
         return made
 

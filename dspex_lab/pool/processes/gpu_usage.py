@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dspex_lab.pool.processes.gpus import nvml_text
+
 __all__ = ["DeviceUsage", "GpuUsage", "read_gpu_usage"]
 
 log = logging.getLogger(__name__)
@@ -88,9 +90,4 @@ def _device(nvml: Any, handle: Any) -> DeviceUsage:
     except nvml.NVMLError:  # not of a part of a device
         busy = None
     uuid, name = nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle)
-    return DeviceUsage(_text(uuid), _text(name), int(memory.total), int(memory.used), busy)
-
-
-def _text(value: str | bytes) -> str:
-    """Older drivers' bindings answer in bytes."""
-    return value.decode() if isinstance(value, bytes) else value
+    return DeviceUsage(nvml_text(uuid), nvml_text(name), int(memory.total), int(memory.used), busy)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from dspex_lab.errors import ConfigurationError
 from dspex_lab.settings import PoolSpec
 
-__all__ = ["Gpu", "choose_gpu", "device_environment", "find_gpus", "gpu_refusal"]
+__all__ = ["Gpu", "choose_gpu", "device_environment", "find_gpus", "gpu_refusal", "nvml_text"]
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,8 @@ def find_gpus() -> tuple[Gpu, ...]:
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
         return tuple(
             Gpu(
-                uuid=_text(pynvml.nvmlDeviceGetUUID(handle)),
-                name=_text(pynvml.nvmlDeviceGetName(handle)),
+                uuid=nvml_text(pynvml.nvmlDeviceGetUUID(handle)),
+                name=nvml_text(pynvml.nvmlDeviceGetName(handle)),
                 memory_mb=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) // (1024 * 1024),
             )
             for handle in handles
@@ -80,6 +80,6 @@ def gpu_refusal(spec: PoolSpec, gpus: Sequence[Gpu]) -> ConfigurationError | Non
     )
 
 
-def _text(value: str | bytes) -> str:
+def nvml_text(value: str | bytes) -> str:
     """Older drivers' bindings answer in bytes."""
     return value.decode() if isinstance(value, bytes) else value

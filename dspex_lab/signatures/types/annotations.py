@@ -82,7 +82,7 @@ class Resolver:
             return self._literal(node, arguments)
         if base is Annotated:
             return self._annotated(node, arguments)
-        if base in (tuple, typing.Tuple):  # noqa: UP006
+        if base in (tuple, typing.Tuple):  # noqa: UP006 - what users write
             return self._tuple(base, arguments)
         if isinstance(base, type) and issubclass(base, DspyType):
             return self._parametrized(node, base, arguments)

@@ -112,10 +112,10 @@ KNOWN_MODULES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 #: How many arguments the generics take that a reader could get wrong.
 GENERIC_ARITY: Mapping[Any, int] = MappingProxyType(
     {
-        **dict.fromkeys((list, set, frozenset, typing.List, typing.Set, typing.FrozenSet), 1),  # noqa: UP006
+        **dict.fromkeys((list, set, frozenset, typing.List, typing.Set, typing.FrozenSet), 1),  # noqa: UP006 - users'
         **dict.fromkeys((typing.Sequence, typing.Iterable, typing.Collection, typing.MutableSequence), 1),
-        **dict.fromkeys((typing.MutableSet, typing.Deque, typing.Counter, typing.Optional), 1),  # noqa: UP006
-        **dict.fromkeys((dict, typing.Dict, typing.DefaultDict, typing.OrderedDict), 2),  # noqa: UP006
+        **dict.fromkeys((typing.MutableSet, typing.Deque, typing.Counter, typing.Optional), 1),  # noqa: UP006 - users'
+        **dict.fromkeys((dict, typing.Dict, typing.DefaultDict, typing.OrderedDict), 2),  # noqa: UP006 - users'
         **dict.fromkeys((typing.Mapping, typing.MutableMapping), 2),
     }
 )

@@ -10,7 +10,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined] # not in typeshed
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import certifi
@@ -80,8 +80,8 @@ class HttpClient:
 
 
 def _proxy_for(url: URL) -> str | None:
-    """The proxy that the environment names for ``url``."""
-    proxies = getproxies_environment()
-    if proxy_bypass_environment(url.authority, proxies):
+    """The proxy that the environment (on a Mac: the system) names for ``url``."""
+    proxies = getproxies()
+    if proxy_bypass(url.authority):
         return None
     return proxies.get(url.scheme) or proxies.get("all")

@@ -29,30 +29,30 @@ class Driver:
     def nvmlInit(self) -> None:  # noqa: N802 - NVML's own names
         self.is_open = True
 
-    def nvmlShutdown(self) -> None:  # noqa: N802
+    def nvmlShutdown(self) -> None:  # noqa: N802 - the name in NVML
         self.is_open = False
 
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802 - the name in NVML
         return 2
 
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802 - the name in NVML
         return index
 
-    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[Any]:  # noqa: N802
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[Any]:  # noqa: N802 - the name in NVML
         return [SimpleNamespace(pid=7, usedGpuMemory=3 * GB), SimpleNamespace(pid=8 + handle, usedGpuMemory=None)]
 
-    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:  # noqa: N802
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:  # noqa: N802 - the name in NVML
         return SimpleNamespace(total=80 * GB, used=(10 + 10 * handle) * GB)
 
-    def nvmlDeviceGetUtilizationRates(self, handle: int) -> Any:  # noqa: N802
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> Any:  # noqa: N802 - the name in NVML
         if handle:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
         return SimpleNamespace(gpu=50)
 
-    def nvmlDeviceGetUUID(self, handle: int) -> bytes:  # noqa: N802
+    def nvmlDeviceGetUUID(self, handle: int) -> bytes:  # noqa: N802 - the name in NVML
         return f"GPU-{handle + 1}".encode()
 
-    def nvmlDeviceGetName(self, handle: int) -> str:  # noqa: N802
+    def nvmlDeviceGetName(self, handle: int) -> str:  # noqa: N802 - the name in NVML
         return "H100"
 
 
