@@ -99,7 +99,12 @@ class RemoteCall:
         """Wait for a chunk, or for the end."""
         waiter = self._loop.create_future()
         self._waiters.append(waiter)
-        await waiter
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter in self._waiters:  # whoever looks again and again, for a moment each time, must not pile up
+                self._waiters.remove(waiter)
+            raise
 
     def _wake(self) -> None:
         for waiter in self._waiters:

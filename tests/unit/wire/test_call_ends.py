@@ -51,3 +51,15 @@ async def test_ends_are_counted(caller: Caller) -> None:
     caller.receive(Done(good.id), encode(None))
     caller.receive(Failed(bad.id, PythonError("No.").to_dict()), ())
     assert (caller.succeeded, caller.failed) == (1, 1)
+
+
+async def test_who_gives_up_waiting_leaves_nothing(caller: Caller) -> None:
+    """A call may be looked at again and again, for a moment each time; its end comes all the same."""
+    call = Call("system.echo")
+    pending = caller.submit(call)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(pending.result(), timeout=0.001)
+    assert not pending._waiters
+    caller.receive(Done(call.id), encode(7))
+    assert (await pending.result()).value == 7
